@@ -1,0 +1,1 @@
+"""The edges: sockets, codecs, cameras, files, windows. Each knows one outside thing."""

@@ -1,0 +1,40 @@
+"""The errors that udpstream raises.
+
+UdpStreamError
+├── AddressError (ValueError)     an address that cannot be read, resolved or bound
+├── DatagramError (ValueError)    bytes that are not a datagram of this wire
+├── FrameError (ValueError)       a picture that cannot be sent or decoded
+├── SourceError (OSError)         a camera, file or folder that cannot be opened
+├── RecordingError (OSError)      a recording that cannot be written
+└── DisplayError (RuntimeError)   a window that cannot be opened
+
+Each message says what happened, to what, and what to do about it.
+"""
+
+
+class UdpStreamError(Exception):
+    """Base of all errors raised on purpose by udpstream."""
+
+
+class AddressError(UdpStreamError, ValueError):
+    """An address cannot be read, resolved, bound or reached."""
+
+
+class DatagramError(UdpStreamError, ValueError):
+    """Bytes that are not a well-formed datagram. Parsers raise nothing else."""
+
+
+class FrameError(UdpStreamError, ValueError):
+    """A picture that cannot be encoded, sent or decoded."""
+
+
+class SourceError(UdpStreamError, OSError):
+    """A source of frames cannot be opened or read."""
+
+
+class RecordingError(UdpStreamError, OSError):
+    """A recording cannot be opened or written."""
+
+
+class DisplayError(UdpStreamError, RuntimeError):
+    """A window cannot be opened."""

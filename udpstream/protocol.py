@@ -1,0 +1,327 @@
+"""The wire format: what each byte of a datagram means, and nothing else.
+
+This module turns datagrams into values and back. It knows no sockets, threads or
+clocks, keeps no state, and raises `DatagramError` for all bad bytes. The
+specification in prose is ``docs/protocol.md``; where the two differ, one is wrong.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from udpstream.errors import DatagramError
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+DEFAULT_PORT = 9505
+
+# -- indexed ------------------------------------------------------------------
+
+MARK = 0xE0
+VERSION = 1
+MARK_AND_VERSION = MARK | VERSION
+CONTROL_INDEX = 255
+MAX_CHUNKS_PER_BLOCK = 255
+MAX_BLOCKS = 256
+
+PREFIX_BYTES = 8
+HEADER_BYTES = 24
+NO_ESTIMATE_US = 0xFFFF_FFFF
+
+MIN_DATAGRAM_BYTES = HEADER_BYTES + 1
+MAX_DATAGRAM_BYTES = 65_507  # an IPv4 UDP payload: 65,535 - 20 - 8
+DEFAULT_DATAGRAM_BYTES = 1_400  # within Ethernet's 1,500 after IPv6, a VLAN and a tunnel
+DEFAULT_MAX_FRAME_BYTES = 64 << 20  # a raw 4K frame is 24.9 MB
+
+
+class Kind(enum.IntEnum):
+    """The kinds of indexed datagram that this version knows."""
+
+    RAW = 0x01
+    JPEG = 0x02
+    HELLO = 0x40
+    WELCOME = 0x41
+    BYE = 0x42
+
+
+class Codec(enum.Enum):
+    """How a frame's bytes encode its pixels."""
+
+    RAW = "raw"
+    JPEG = "jpeg"
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of datagram that carries this codec's frames."""
+        return Kind.RAW if self is Codec.RAW else Kind.JPEG
+
+
+_CODEC_OF_KIND = {codec.kind: codec for codec in Codec}
+
+_PREFIX = struct.Struct(">6BH")
+_FRAME = struct.Struct(">6BHIIIHH")
+_HELLO = struct.Struct(">6BHQQQIqI")
+_WELCOME = struct.Struct(">6BHQQQI")
+_BYE = struct.Struct(">6BHQ")
+
+
+class UnknownVersionError(DatagramError):
+    """A datagram with the indexed mark and a version that is not ours."""
+
+
+class UnknownKindError(DatagramError):
+    """An indexed datagram of a kind that this version does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameHeader:
+    """The header of a frame datagram, and what follows from it.
+
+    `chunk_bytes` is not a field on the wire: it is the datagram's size less the
+    header's.
+    """
+
+    index: int
+    block: int
+    data: int
+    parity: int
+    epoch: int
+    frame: int
+    length: int
+    captured_us: int
+    width: int
+    height: int
+    codec: Codec
+    chunk_bytes: int
+
+    @property
+    def data_chunks(self) -> int:
+        """Number of data chunks in the whole frame."""
+        return -(-self.length // self.chunk_bytes)
+
+    @property
+    def position(self) -> int | None:
+        """The data chunk's number in the frame, or None for a parity chunk."""
+        position = self.block * self.data + self.index
+        in_block = min(self.data, self.data_chunks - self.block * self.data)
+        return position if self.index < in_block else None
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """A sender says that it is there, what its clock reads and how far it is."""
+
+    epoch: int
+    session: int
+    clock_us: int
+    next_frame: int
+    interval_us: int
+    offset_us: int = 0
+    offset_error_us: int = NO_ESTIMATE_US
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """A receiver answers a `Hello`, and says what its socket can hold."""
+
+    epoch: int
+    echo_us: int
+    received_us: int
+    sent_us: int
+    receive_buffer_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bye:
+    """Either end stops; a sender adds how many frames it sent in all."""
+
+    epoch: int
+    frames: int
+
+
+Control: TypeAlias = Hello | Welcome | Bye
+
+
+def pack_frame_header(header: FrameHeader) -> bytes:
+    """Return the 24 bytes that lead each datagram of a frame.
+
+    Raises:
+        DatagramError: a field does not fit its place on the wire.
+    """
+    try:
+        return _FRAME.pack(
+            header.index, MARK_AND_VERSION, header.codec.kind, header.block, header.data,
+            header.parity, header.epoch, header.frame, header.length, header.captured_us,
+            header.width, header.height,
+        )  # fmt: skip
+    except struct.error as error:
+        raise DatagramError(f"a header field is out of range: {error}: {header}") from error
+
+
+def parse_frame_header(datagram: Buffer) -> FrameHeader:
+    """Read the header of a frame datagram and check it against the datagram's size.
+
+    Raises:
+        DatagramError: the bytes are not a well-formed frame datagram.
+    """
+    kind = _parse_prefix(datagram)
+    codec = _CODEC_OF_KIND.get(kind)
+    if codec is None:
+        raise DatagramError(f"a control datagram ({kind.name}) where a frame's was expected")
+    if len(datagram) < MIN_DATAGRAM_BYTES:
+        raise DatagramError(f"a frame datagram of {len(datagram)} bytes has no chunk")
+    index, _, _, block, data, parity, epoch, frame, length, captured_us, width, height = (
+        _FRAME.unpack_from(datagram)
+    )
+    chunk_bytes = len(datagram) - HEADER_BYTES
+    if not data or data + parity > MAX_CHUNKS_PER_BLOCK or index >= data + parity:
+        raise DatagramError(f"index {index} in a block of {data} + {parity} chunks")
+    if not length or not width or not height:
+        raise DatagramError(f"an empty frame: {length} bytes, {width}x{height}")
+    if codec is Codec.RAW and length != width * height * 3:
+        raise DatagramError(f"a raw frame of {width}x{height} with {length} bytes")
+    header = FrameHeader(
+        index, block, data, parity, epoch, frame, length, captured_us, width, height,
+        codec, chunk_bytes,
+    )  # fmt: skip
+    chunks = header.data_chunks
+    if block * data >= chunks or -(-chunks // data) > MAX_BLOCKS:
+        raise DatagramError(f"block {block} of {data} chunks in a frame of {chunks}")
+    if index < data and index >= chunks - block * data:
+        raise DatagramError(f"chunk {index} of block {block} is past the frame's end")
+    return header
+
+
+def pack_control(message: Control) -> bytes:
+    """Return the datagram of a control message.
+
+    Raises:
+        DatagramError: a field does not fit its place on the wire.
+    """
+    try:
+        match message:
+            case Hello():
+                return _HELLO.pack(
+                    *_control_prefix(Kind.HELLO), message.epoch, message.session,
+                    message.clock_us, message.next_frame, message.interval_us,
+                    message.offset_us, message.offset_error_us,
+                )  # fmt: skip
+            case Welcome():
+                return _WELCOME.pack(
+                    *_control_prefix(Kind.WELCOME), message.epoch, message.echo_us,
+                    message.received_us, message.sent_us, message.receive_buffer_bytes,
+                )  # fmt: skip
+            case Bye():
+                return _BYE.pack(*_control_prefix(Kind.BYE), message.epoch, message.frames)
+    except struct.error as error:
+        raise DatagramError(f"a control field is out of range: {error}: {message}") from error
+
+
+def parse_control(datagram: Buffer) -> Control:
+    """Read a control datagram; bytes behind the known body are ignored.
+
+    Raises:
+        DatagramError: the bytes are not a well-formed control datagram.
+    """
+    kind = _parse_prefix(datagram)
+    if datagram[0] != CONTROL_INDEX:
+        raise DatagramError(f"a control datagram with the chunk index {datagram[0]}")
+    try:
+        match kind:
+            case Kind.HELLO:
+                return Hello(*_HELLO.unpack_from(datagram)[6:])
+            case Kind.WELCOME:
+                return Welcome(*_WELCOME.unpack_from(datagram)[6:])
+            case Kind.BYE:
+                return Bye(*_BYE.unpack_from(datagram)[6:])
+    except struct.error as error:
+        raise DatagramError(f"a {kind.name} of {len(datagram)} bytes is too short") from error
+    raise DatagramError(f"a frame datagram ({kind.name}) where a control's was expected")
+
+
+def is_marked(datagram: Buffer) -> bool:
+    """Whether a datagram bears the indexed wire's mark, of whatever version."""
+    return len(datagram) >= 2 and datagram[1] & 0xF0 == MARK
+
+
+def is_control(datagram: Buffer) -> bool:
+    """Whether a marked datagram is a control datagram rather than a frame's."""
+    return datagram[0] == CONTROL_INDEX
+
+
+def _control_prefix(kind: Kind) -> tuple[int, int, int, int, int, int]:
+    return CONTROL_INDEX, MARK_AND_VERSION, kind, 0, 0, 0
+
+
+def _parse_prefix(datagram: Buffer) -> Kind:
+    if len(datagram) < PREFIX_BYTES:
+        raise DatagramError(f"{len(datagram)} bytes are too few for an indexed datagram")
+    mark_and_version, kind = datagram[1], datagram[2]
+    if mark_and_version & 0xF0 != MARK:
+        raise DatagramError(f"no indexed mark: second byte 0x{mark_and_version:02x}")
+    if mark_and_version != MARK_AND_VERSION:
+        raise UnknownVersionError(
+            f"wire version {mark_and_version & 0x0F}; this udpstream reads version {VERSION}"
+        )
+    try:
+        return Kind(kind)
+    except ValueError:
+        raise UnknownKindError(f"unknown datagram kind 0x{kind:02x}") from None
+
+
+# -- classic ------------------------------------------------------------------
+
+CLASSIC_INDEX_BYTES = 1
+CLASSIC_CHUNK_BYTES = 46_080
+CLASSIC_MAX_CHUNKS = 256
+CLASSIC_SIZE_WH = (640, 480)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassicGeometry:
+    """How the classic wire cuts a picture of a given size.
+
+    Raises:
+        DatagramError: the picture needs more than 256 chunks of that size.
+    """
+
+    size_wh: tuple[int, int] = CLASSIC_SIZE_WH
+    chunk_bytes: int = CLASSIC_CHUNK_BYTES
+
+    def __post_init__(self) -> None:
+        if not 0 < self.chunk_bytes < MAX_DATAGRAM_BYTES:
+            raise DatagramError(
+                f"classic chunks of {self.chunk_bytes} bytes: "
+                f"1 to {MAX_DATAGRAM_BYTES - CLASSIC_INDEX_BYTES} fit a datagram"
+            )
+        if not 0 < self.chunks <= CLASSIC_MAX_CHUNKS:
+            width, height = self.size_wh
+            raise DatagramError(
+                f"{width}x{height} needs {self.chunks} classic chunks of {self.chunk_bytes} "
+                f"bytes and one byte counts only {CLASSIC_MAX_CHUNKS}: use a smaller size, "
+                "larger datagrams or the indexed wire"
+            )
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes in one frame."""
+        return self.size_wh[0] * self.size_wh[1] * 3
+
+    @property
+    def chunks(self) -> int:
+        """Number of datagrams in one frame."""
+        return -(-self.frame_bytes // self.chunk_bytes)
+
+    def chunk_size(self, index: int) -> int:
+        """Bytes of the chunk with that index, the leading byte not counted."""
+        return min(self.chunk_bytes, self.frame_bytes - index * self.chunk_bytes)
+
+    def is_chunk(self, datagram: Buffer) -> bool:
+        """Whether a datagram has exactly the size of the chunk that it claims to be."""
+        if not datagram:
+            return False
+        index = datagram[0]
+        return index < self.chunks and len(datagram) == CLASSIC_INDEX_BYTES + self.chunk_size(index)
