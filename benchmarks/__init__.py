@@ -1,0 +1,1 @@
+"""Measurements: each figure in docs/benchmarks.md comes from a command here."""

@@ -1,0 +1,1 @@
+"""Tests, one file for each module; no camera, no screen, no GPU."""

@@ -29,8 +29,11 @@ class Loss(enum.Enum):
 
 @dataclass(slots=True)
 class Ledger:
-    """Counts of one stream. `sent` is what the sender is known to have sent since the
-    first frame of which this receiver could have had the beginning."""
+    """Counts of one stream.
+
+    `sent` is what the sender is known to have sent since the first frame of which this
+    receiver could have had the beginning.
+    """
 
     sent: int = 0
     delivered: int = 0
