@@ -1,0 +1,76 @@
+"""Host and port from what a person typed, and what the resolver makes of them."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+
+from udpstream.errors import AddressError
+from udpstream.protocol import DEFAULT_PORT
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A resolved UDP address.
+
+    Attributes:
+        family: `socket.AF_INET` or `socket.AF_INET6`.
+        sockaddr: what the socket calls take.
+    """
+
+    family: socket.AddressFamily
+    sockaddr: tuple[str, int] | tuple[str, int, int, int]
+
+    @property
+    def is_multicast(self) -> bool:
+        """Whether it names a group rather than a machine."""
+        return ipaddress.ip_address(self.sockaddr[0].partition("%")[0]).is_multicast
+
+    def __str__(self) -> str:
+        host, port = self.sockaddr[:2]
+        return f"[{host}]:{port}" if self.family == socket.AF_INET6 else f"{host}:{port}"
+
+
+def split_host_port(text: str, default_host: str) -> tuple[str, int]:
+    """Read ``HOST``, ``HOST:PORT``, ``:PORT``, ``[V6]``, ``[V6]:PORT`` or a bare ``V6``.
+
+    Raises:
+        AddressError: the port is not a number from 1 to 65,535, or a bracket is missing.
+    """
+    text = text.strip()
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise AddressError(f"'{text}' is not an address: write [HOST]:PORT")
+        port = rest[1:]
+    elif text.count(":") > 1:  # an IPv6 address without brackets has no port
+        host, port = text, ""
+    else:
+        host, _, port = text.partition(":")
+    if port and not (port.isascii() and port.isdigit() and 0 < int(port) <= 0xFFFF):
+        raise AddressError(f"'{port}' in '{text}' is not a port: give a number from 1 to 65535")
+    return host or default_host, int(port or DEFAULT_PORT)
+
+
+def resolve(host: str, port: int, *, passive: bool = False) -> Endpoint:
+    """Look a host up; of several addresses the resolver's first.
+
+    Args:
+        host: name or address.
+        port: UDP port.
+        passive: for binding rather than sending.
+
+    Raises:
+        AddressError: the host is not known.
+    """
+    flags = socket.AI_PASSIVE if passive else 0
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=flags)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a host name"
+        raise AddressError(
+            f"unknown host '{host}' ({reason}): give the receiver's name or IP address"
+        ) from error
+    family, _, _, _, sockaddr = found[0]
+    return Endpoint(family, sockaddr)  # type: ignore[arg-type]  # AF_INET or AF_INET6 only

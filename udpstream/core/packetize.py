@@ -1,0 +1,134 @@
+"""A frame's bytes to datagrams: no loop over datagrams, one strided copy a frame."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udpstream.errors import FrameError
+from udpstream.protocol import (
+    HEADER_BYTES,
+    MAX_BLOCKS,
+    MAX_CHUNKS_PER_BLOCK,
+    MAX_DATAGRAM_BYTES,
+    MIN_DATAGRAM_BYTES,
+    PREFIX_BYTES,
+    ClassicGeometry,
+    Codec,
+    FrameHeader,
+    pack_frame_header,
+)
+
+
+class Packetizer:
+    """Cuts frames for the indexed wire, into a buffer that it uses again and again."""
+
+    def __init__(self, epoch: int, datagram_bytes: int) -> None:
+        """Prepare for datagrams of at most `datagram_bytes`.
+
+        Raises:
+            FrameError: no datagram can be that small or that large.
+        """
+        if not MIN_DATAGRAM_BYTES <= datagram_bytes <= MAX_DATAGRAM_BYTES:
+            raise FrameError(
+                f"datagrams of {datagram_bytes} bytes: give {MIN_DATAGRAM_BYTES} to "
+                f"{MAX_DATAGRAM_BYTES}"
+            )
+        self._epoch = epoch
+        self._most_chunk_bytes = datagram_bytes - HEADER_BYTES
+        self._datagrams: NDArray[np.uint8] = np.empty((0, 0), np.uint8)
+        self._prefix = b""
+
+    def packetize(
+        self,
+        payload: NDArray[np.uint8],
+        codec: Codec,
+        size_wh: tuple[int, int],
+        frame: int,
+        captured_us: int,
+    ) -> NDArray[np.uint8]:
+        """Return a frame's datagrams, `(N, D)` uint8, C-contiguous, row by row.
+
+        The array is overwritten by the next call.
+
+        Args:
+            payload: `(length,)` uint8.
+            codec: how it encodes the picture.
+            size_wh: width and height in pixels.
+            frame: number of the frame; its lowest 32 bits go on the wire.
+            captured_us: capture time by the sender's clock; likewise.
+
+        Raises:
+            FrameError: the frame needs more than 256 blocks of such datagrams.
+        """
+        length = len(payload)
+        chunks = -(-length // self._most_chunk_bytes)
+        chunk_bytes = -(-length // chunks)
+        # Rounding the size up can make the last chunks superfluous: 10 bytes in 4 chunks
+        # are 3 each, so 4; 6 bytes in 4 are 2 each, so 3.
+        chunks = -(-length // chunk_bytes)
+        blocks = -(-chunks // MAX_CHUNKS_PER_BLOCK)
+        if blocks > MAX_BLOCKS:
+            raise FrameError(
+                f"a frame of {length} bytes needs {blocks} blocks of datagrams with "
+                f"{chunk_bytes} bytes each, and only {MAX_BLOCKS} can be numbered: "
+                "use larger datagrams, JPEG or a smaller picture"
+            )
+        header = pack_frame_header(
+            FrameHeader(
+                index=0, block=0, data=-(-chunks // blocks), parity=0, epoch=self._epoch,
+                frame=frame & 0xFFFF_FFFF, length=length, captured_us=captured_us & 0xFFFF_FFFF,
+                width=size_wh[0], height=size_wh[1], codec=codec, chunk_bytes=chunk_bytes,
+            )
+        )  # fmt: skip
+        datagrams = self._room(header, chunks, chunk_bytes)
+        datagrams[:, PREFIX_BYTES:HEADER_BYTES] = np.frombuffer(header, np.uint8)[PREFIX_BYTES:]
+        _fill(datagrams[:, HEADER_BYTES:], payload)
+        return datagrams
+
+    def _room(self, header: bytes, chunks: int, chunk_bytes: int) -> NDArray[np.uint8]:
+        """The buffer for so many chunks, with the first eight bytes of each row in place.
+
+        Those change with the geometry only, which is why they come first on the wire.
+        """
+        shape = chunks, HEADER_BYTES + chunk_bytes
+        if self._datagrams.shape != shape or self._prefix != header[:PREFIX_BYTES]:
+            self._prefix = header[:PREFIX_BYTES]
+            self._datagrams = np.empty(shape, np.uint8)
+            self._datagrams[:, :PREFIX_BYTES] = np.frombuffer(self._prefix, np.uint8)
+            block, index = np.divmod(np.arange(chunks), header[4])
+            self._datagrams[:, 0] = index
+            self._datagrams[:, 3] = block
+        return self._datagrams
+
+
+def packetize_classic(payload: NDArray[np.uint8], geometry: ClassicGeometry) -> list[memoryview]:
+    """Return a raw frame's datagrams for the classic wire, each led by its index.
+
+    Raises:
+        FrameError: the frame has not the size that both ends were told.
+    """
+    if len(payload) != geometry.frame_bytes:
+        width, height = geometry.size_wh
+        raise FrameError(
+            f"a raw frame of {len(payload)} bytes on a classic wire of {width}x{height} "
+            f"({geometry.frame_bytes} bytes): classic sends raw frames of one size"
+        )
+    datagrams = np.empty((geometry.chunks, 1 + geometry.chunk_bytes), np.uint8)
+    datagrams[:, 0] = np.arange(geometry.chunks)
+    _fill(datagrams[:, 1:], payload)
+    return [
+        row.data[: 1 + geometry.chunk_size(index)]  # the last may be shorter
+        for index, row in enumerate(datagrams)
+    ]
+
+
+def _fill(chunks: NDArray[np.uint8], payload: NDArray[np.uint8]) -> None:
+    """Lay a payload over `(N, S)` rows, zeros behind its end."""
+    chunk_bytes = chunks.shape[1]
+    whole = len(payload) // chunk_bytes
+    chunks[:whole] = payload[: whole * chunk_bytes].reshape(whole, chunk_bytes)
+    if whole < len(chunks):
+        tail = payload[whole * chunk_bytes :]
+        chunks[whole, : len(tail)] = tail
+        chunks[whole, len(tail) :] = 0

@@ -1,0 +1,371 @@
+"""The receiver without its socket: datagrams and time in; frames, news and answers out.
+
+It tells wires and streams apart, hands each stream's datagrams to its reassembler, and
+answers the senders. What it may keep of whom is in `streams`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udpstream.core.classic import ClassicReassembler
+from udpstream.core.ledger import Ledger, StreamReport
+from udpstream.core.reassembly import Reassembler, WholeFrame
+from udpstream.core.stream import Stream
+from udpstream.core.streams import (
+    CLASSIC_EPOCH,
+    MAX_STREAMS,
+    SILENT_S,
+    Address,
+    StreamState,
+    StreamTable,
+)
+from udpstream.errors import DatagramError
+from udpstream.protocol import (
+    DEFAULT_MAX_FRAME_BYTES,
+    HEADER_BYTES,
+    Buffer,
+    Bye,
+    ClassicGeometry,
+    Hello,
+    UnknownKindError,
+    UnknownVersionError,
+    Welcome,
+    is_control,
+    is_marked,
+    pack_control,
+    parse_control,
+    parse_frame_header,
+)
+
+Wire: TypeAlias = Literal["auto", "indexed", "classic"]
+
+MAX_NOTICES = 64  # of different things said once; a flood of forged sources says no more
+
+# The header's bytes that are the same in all datagrams of a frame: all but index and block.
+_SAME = np.frombuffer(b"\x00\xff\xff\x00" + b"\xff" * (HEADER_BYTES - 4), np.uint64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameArrived:
+    """A frame is whole. Times are Unix times in seconds, as in `udpstream.Frame`."""
+
+    stream: Stream
+    whole: WholeFrame
+    captured_at: float | None
+    received_at: float
+    latency_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamBegan:
+    """A stream is about to deliver its first frame."""
+
+    stream: Stream
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnded:
+    """A stream said bye, fell silent, or was followed by another from the same camera."""
+
+    report: StreamReport
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that a person should know, said once."""
+
+    text: str
+
+
+Event: TypeAlias = FrameArrived | StreamBegan | StreamEnded | Notice
+
+
+class ReceiverCore:
+    """Joins datagrams from any number of senders into frames.
+
+    Times are seconds that never fall; `wall_offset_s` added makes them Unix time.
+
+    Attributes:
+        dropped: datagrams that no stream took, by reason.
+        kernel_dropped: datagrams that the kernel had no room for, as last told.
+    """
+
+    def __init__(
+        self,
+        *,
+        wall_offset_s: float,
+        receive_buffer_bytes: int,
+        wire: Wire = "auto",
+        classic: ClassicGeometry | None = None,
+        max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
+    ) -> None:
+        self.dropped: Counter[str] = Counter()
+        self.kernel_dropped = 0
+        self._wall_offset_s = wall_offset_s
+        self._receive_buffer_bytes = receive_buffer_bytes
+        self._wire = wire
+        self._classic = classic or ClassicGeometry()
+        self._max_frame_bytes = max_frame_bytes
+        self._table = StreamTable()
+        self._events: list[Event] = []
+        self._outgoing: list[tuple[bytes, Address]] = []
+        self._noticed: set[str] = set()
+
+    def feed(
+        self, source: Address, datagrams: NDArray[np.uint8], kernel_dropped: int, now: float
+    ) -> None:
+        """Take datagrams of one size from one source.
+
+        Args:
+            source: where they came from.
+            datagrams: `(n, D)` uint8; not kept.
+            kernel_dropped: the socket's count so far of datagrams that it had no room for.
+            now: seconds.
+        """
+        self.kernel_dropped = kernel_dropped
+        for run in _runs(datagrams):
+            first = run[0].data
+            if self._is_classic(source, first):
+                for datagram in run:
+                    self._feed_classic(source, datagram, now)
+            elif is_marked(first) and not is_control(first):
+                self._feed_frame(source, run, now)
+            else:
+                for datagram in run:
+                    self._feed_control(source, datagram.data, now)
+
+    def handle_timer(self, now: float) -> None:
+        """Give up what is overdue, and let go of streams that fell silent."""
+        for state in self._table:
+            state.reassembler.expire(now)
+            if now - state.last_at >= SILENT_S:
+                self._end(state, now)
+
+    def next_timer(self) -> float | None:
+        """When `handle_timer` has something to do next, or None."""
+        timers = [state.last_at + SILENT_S for state in self._table]
+        for state in self._table:
+            timer = state.reassembler.next_timer()
+            if timer is not None:
+                timers.append(timer)
+        return min(timers, default=None)
+
+    def close(self, now: float) -> None:
+        """End all streams and tell their senders."""
+        for state in self._table:
+            self._end(state, now)
+            source, epoch = state.key
+            if epoch != CLASSIC_EPOCH:
+                self._outgoing.append((pack_control(Bye(epoch, 0)), source))
+
+    def events(self) -> list[Event]:
+        """What happened since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    def datagrams_to_send(self) -> list[tuple[bytes, Address]]:
+        """What wants sending since the last call, and to where."""
+        outgoing, self._outgoing = self._outgoing, []
+        return outgoing
+
+    def reports(self) -> list[StreamReport]:
+        """The books of all live streams, by number of the stream."""
+        reports = [self._report(state) for state in self._table if state.stream]
+        return sorted(reports, key=lambda report: report.stream.id)
+
+    # -- datagrams ------------------------------------------------------------
+
+    def _is_classic(self, source: Address, datagram: Buffer) -> bool:
+        if self._wire != "auto":
+            return self._wire == "classic"
+        if not self._classic.is_chunk(datagram):
+            return False
+        # A picture may hold the mark's byte by chance: then its source is known already.
+        return not is_marked(datagram) or self._table.get((source, CLASSIC_EPOCH)) is not None
+
+    def _feed_frame(self, source: Address, run: NDArray[np.uint8], now: float) -> None:
+        try:
+            header = parse_frame_header(run[0].data)
+        except DatagramError as error:
+            if len(run) == 1:
+                self._drop(error, source)
+                return
+            for row in range(len(run)):  # the fault may be the first row's alone
+                self._feed_frame(source, run[row : row + 1], now)
+            return
+        key = source, header.epoch
+        state = self._table.get(key)
+        if state is None:
+            state = self._begin(key, now)
+        assert isinstance(state.reassembler, Reassembler)
+        if header.length > self._max_frame_bytes:
+            self._notice(
+                "oversized",
+                f"frames of {header.length:,} bytes from {source[0]} are refused: this receiver "
+                f"takes up to {self._max_frame_bytes:,}. Send JPEG or a smaller size.",
+            )
+        memory_bytes = state.reassembler.memory_bytes
+        whole, bad = state.reassembler.feed(header, run, now)
+        self.dropped["malformed"] += bad
+        self._count(state, len(run), run.nbytes, now)
+        if whole is not None:
+            self._deliver(state, whole, now)
+        elif state.reassembler.memory_bytes > memory_bytes:
+            self._table.bound_memory()
+
+    def _feed_classic(self, source: Address, datagram: NDArray[np.uint8], now: float) -> None:
+        if not self._classic.is_chunk(datagram.data):
+            self.dropped["malformed"] += 1
+            return
+        key = source, CLASSIC_EPOCH
+        state = self._table.get(key)
+        if state is None:
+            state = self._begin(key, now)
+        assert isinstance(state.reassembler, ClassicReassembler)
+        self._count(state, 1, datagram.nbytes, now)
+        whole = state.reassembler.feed(datagram, self.kernel_dropped, now)
+        if whole is not None:
+            self._deliver(state, whole, now)
+        elif datagram[0] == 0:
+            self._table.bound_memory()
+
+    def _feed_control(self, source: Address, datagram: Buffer, now: float) -> None:
+        try:
+            message = parse_control(datagram)
+        except DatagramError as error:
+            self._drop(error, source)
+            return
+        state = self._table.get((source, message.epoch))
+        match message:
+            case Hello():
+                self._hello(source, state, message, now)
+            case Bye() if state is not None and isinstance(state.reassembler, Reassembler):
+                state.reassembler.announce(message.frames, now)
+                self._end(state, now)
+            case Bye() | Welcome():  # repeated, or not for us
+                pass
+
+    def _hello(self, source: Address, state: StreamState | None, hello: Hello, now: float) -> None:
+        if state is not None and state.hello and state.hello.session != hello.session:
+            self._end(state, now)  # restarted at the same port, with the same epoch by chance
+            state = None
+        if state is None:
+            state = self._begin((source, hello.epoch), now)
+        assert isinstance(state.reassembler, Reassembler)
+        state.last_at = now
+        state.hello, state.hello_at = hello, now
+        state.reassembler.announce(hello.next_frame, now)
+        now_us = self._wall_us(now)
+        welcome = Welcome(hello.epoch, hello.clock_us, now_us, now_us, self._receive_buffer_bytes)
+        self._outgoing.append((pack_control(welcome), source))
+
+    def _drop(self, error: DatagramError, source: Address) -> None:
+        match error:
+            case UnknownVersionError():
+                self.dropped["unknown_version"] += 1
+                self._notice(
+                    "version",
+                    f"datagrams from {source[0]} are not understood: {error}. "
+                    "Install the same udpstream on both machines.",
+                )
+            case UnknownKindError():
+                self.dropped["unknown_kind"] += 1
+            case _:
+                self.dropped["malformed"] += 1
+
+    def _notice(self, subject: str, text: str) -> None:
+        if subject not in self._noticed and len(self._noticed) < MAX_NOTICES:
+            self._noticed.add(subject)
+            self._events.append(Notice(text))
+
+    # -- streams --------------------------------------------------------------
+
+    def _begin(self, key: tuple[Address, int], now: float) -> StreamState:
+        ledger = Ledger()
+        reassembler: Reassembler | ClassicReassembler
+        if key[1] == CLASSIC_EPOCH:
+            reassembler = ClassicReassembler(ledger, self._classic)
+        else:
+            reassembler = Reassembler(ledger, max_frame_bytes=self._max_frame_bytes)
+        state = StreamState(key, reassembler, ledger, now, now, self.kernel_dropped)
+        self._table.add(state)
+        return state
+
+    def _count(self, state: StreamState, datagrams: int, wire_bytes: int, now: float) -> None:
+        state.last_at = now
+        state.ledger.datagrams += datagrams
+        state.ledger.wire_bytes += wire_bytes
+
+    def _deliver(self, state: StreamState, whole: WholeFrame, now: float) -> None:
+        if state.stream is None and not self._establish(state, now):
+            return
+        assert state.stream is not None
+        state.latest = whole
+        state.rate.add(now)
+        captured_us = state.captured_us(whole, self._wall_us(now), now)
+        offset_us = state.clock_offset_us()
+        latency_s = None
+        if captured_us is not None and offset_us is not None:
+            latency_s = (self._wall_us(now) - offset_us - captured_us) / 1e6
+            state.ledger.latency.add(latency_s)
+        self._events.append(
+            FrameArrived(
+                stream=state.stream,
+                whole=whole,
+                captured_at=None if captured_us is None else captured_us / 1e6,
+                received_at=now + self._wall_offset_s,
+                latency_s=latency_s,
+            )
+        )
+
+    def _establish(self, state: StreamState, now: float) -> bool:
+        predecessor = self._table.predecessor(state, now)
+        if predecessor is not None:
+            self._end(predecessor, now)
+        elif self._table.is_full():
+            self.dropped["frames_of_too_many_streams"] += 1
+            self._notice(
+                "full",
+                f"a stream from {state.key[0][0]} is refused: {MAX_STREAMS} cameras are being "
+                "received. Run a second receiver on another port.",
+            )
+            return False
+        name = predecessor.stream.camera if predecessor and predecessor.stream else None
+        self._events.append(StreamBegan(self._table.establish(state, name)))
+        return True
+
+    def _end(self, state: StreamState, now: float) -> None:
+        state.reassembler.finish(now)
+        self._table.remove(state)
+        if state.stream is not None:
+            self._events.append(StreamEnded(self._report(state)))
+
+    def _report(self, state: StreamState) -> StreamReport:
+        return state.report(self._wall_offset_s, self.kernel_dropped)
+
+    def _wall_us(self, now: float) -> int:
+        return round((now + self._wall_offset_s) * 1e6)
+
+
+def _runs(datagrams: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """Split `(n, D)` datagrams where one frame's end and another datagram begins.
+
+    Within a run all headers are alike but for index and block.
+    """
+    if len(datagrams) == 1 or datagrams.shape[1] < HEADER_BYTES:
+        for row in range(len(datagrams)):
+            yield datagrams[row : row + 1]
+        return
+    headers = np.ascontiguousarray(datagrams[:, :HEADER_BYTES]).view(np.uint64) & _SAME
+    if headers.tobytes() == headers[0].tobytes() * len(headers):
+        yield datagrams
+        return
+    starts = np.flatnonzero((headers[1:] != headers[:-1]).any(axis=1)) + 1
+    yield from np.split(datagrams, starts)

@@ -1,0 +1,159 @@
+"""The sender without its socket: frames and time in; datagrams, pace and hellos out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udpstream.core.clock import ClockEstimate, ClockFilter
+from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES, Pace, pace_frame
+from udpstream.core.packetize import Packetizer
+from udpstream.errors import DatagramError
+from udpstream.protocol import (
+    NO_ESTIMATE_US,
+    Buffer,
+    Bye,
+    Codec,
+    Hello,
+    Welcome,
+    pack_control,
+    parse_control,
+)
+
+HELLO_PERIOD_S = 1.0
+UNANSWERED_HELLO_PERIOD_S = 0.2  # so a receiver that starts later is found at once
+WELCOME_TIMEOUT_S = 5.0
+
+
+class SenderCore:
+    """One indexed stream from its sender's side.
+
+    Times are seconds that never fall; `wall_offset_s` added makes them Unix time.
+
+    Attributes:
+        frames_sent: frames that have left whole.
+    """
+
+    def __init__(
+        self,
+        *,
+        epoch: int,
+        session: int,
+        datagram_bytes: int,
+        interval_s: float | None,
+        wall_offset_s: float,
+    ) -> None:
+        self.frames_sent = 0
+        self._epoch = epoch
+        self._session = session
+        self._interval_s = interval_s
+        self._wall_offset_s = wall_offset_s
+        self._packetizer = Packetizer(epoch, datagram_bytes)
+        self._clock = ClockFilter()
+        self._receive_buffer_bytes: int | None = None
+        self._welcomed_at = -WELCOME_TIMEOUT_S
+        self._next_hello_at = 0.0
+
+    @property
+    def receiver_is_there(self) -> bool:
+        """Whether a receiver has answered lately."""
+        return self._receive_buffer_bytes is not None
+
+    @property
+    def clock_estimate(self) -> ClockEstimate | None:
+        """The receiver's clock against ours, as far as is known."""
+        return self._clock.best
+
+    def packetize(
+        self, payload: NDArray[np.uint8], codec: Codec, size_wh: tuple[int, int], captured: float
+    ) -> tuple[NDArray[np.uint8], Pace]:
+        """The next frame's datagrams, and how fast they may leave.
+
+        Call `frame_sent` when they have left. The array is overwritten by the next call.
+
+        Args:
+            payload: `(length,)` uint8.
+            codec: how it encodes the picture.
+            size_wh: width and height in pixels.
+            captured: when it was captured, in seconds on this core's clock.
+
+        Returns:
+            `(N, D)` uint8, C-contiguous; and the pace.
+
+        Raises:
+            FrameError: the frame does not fit the wire.
+        """
+        datagrams = self._packetizer.packetize(
+            payload, codec, size_wh, self.frames_sent, self._clock_us(captured)
+        )
+        buffer_bytes = self._receive_buffer_bytes or STOCK_RECEIVE_BUFFER_BYTES
+        count, datagram_bytes = datagrams.shape
+        return datagrams, pace_frame(count, datagram_bytes, buffer_bytes, self._interval_s)
+
+    def frame_sent(self) -> None:
+        """Note that the latest frame's datagrams have left."""
+        self.frames_sent += 1
+
+    def receive(self, datagram: Buffer, now: float) -> None:
+        """Take a datagram from the receiver; what is not for us is ignored."""
+        try:
+            message = parse_control(datagram)
+        except DatagramError:
+            return
+        if message.epoch != self._epoch:
+            return
+        match message:
+            case Welcome():
+                newly_there = not self.receiver_is_there
+                self._clock.add(
+                    message.echo_us, message.received_us, message.sent_us, self._clock_us(now)
+                )
+                self._receive_buffer_bytes = message.receive_buffer_bytes
+                self._welcomed_at = now
+                if newly_there:  # tell it the clock offset at once
+                    self._next_hello_at = now
+            case Bye():
+                self._forget_receiver()
+            case Hello():  # not for a sender
+                pass
+
+    def hello_due(self, now: float) -> bytes | None:
+        """The HELLO to send now, or None while none is due.
+
+        To be asked between frames, not in the midst of one: it tells how many frames have
+        left whole.
+        """
+        if now < self._next_hello_at:
+            return None
+        if now - self._welcomed_at > WELCOME_TIMEOUT_S:
+            self._forget_receiver()
+        period_s = HELLO_PERIOD_S if self.receiver_is_there else UNANSWERED_HELLO_PERIOD_S
+        self._next_hello_at = now + period_s
+        clock = self._clock.best
+        return pack_control(
+            Hello(
+                epoch=self._epoch,
+                session=self._session,
+                clock_us=self._clock_us(now),
+                next_frame=self.frames_sent,
+                interval_us=round((self._interval_s or 0) * 1e6),
+                offset_us=clock.offset_us if clock else 0,
+                offset_error_us=clock.error_us if clock else NO_ESTIMATE_US,
+            )
+        )
+
+    @property
+    def next_hello_at(self) -> float:
+        """When `hello_due` has something to send next."""
+        return self._next_hello_at
+
+    def bye(self) -> bytes:
+        """The BYE to send, three times, when all frames have left."""
+        return pack_control(Bye(self._epoch, self.frames_sent))
+
+    def _forget_receiver(self) -> None:
+        self._receive_buffer_bytes = None
+        self._clock.clear()
+
+    def _clock_us(self, now: float) -> int:
+        return round((now + self._wall_offset_s) * 1e6)

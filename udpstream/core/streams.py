@@ -1,0 +1,170 @@
+"""The streams that a receiver keeps, and the bounds on what strangers can make it keep.
+
+A stream is *provisional* until it has delivered a whole frame. Only then does it get a
+number and a camera's name, and only a few can be provisional at once: a flood of forged
+headers costs little, and cannot push a real camera out.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from udpstream.core.classic import ClassicReassembler
+from udpstream.core.ledger import Ledger, StreamReport
+from udpstream.core.rate import RateMeter
+from udpstream.core.reassembly import Reassembler, WholeFrame
+from udpstream.core.serial import unwrap
+from udpstream.core.stream import Stream
+from udpstream.protocol import NO_ESTIMATE_US, Hello
+
+Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+Key: TypeAlias = tuple[Address, int]
+
+CLASSIC_EPOCH = 0x1_0000  # beyond the wire's 16 bits, so no indexed stream has it
+
+MAX_STREAMS = 16  # cameras with a picture, at once
+MAX_PROVISIONAL = 64  # senders without one yet
+MAX_MEMORY_BYTES = 256 << 20  # frames in flight, all streams together: ten raw 4K frames
+SILENT_S = 30.0  # after which a stream is let go
+TAKE_OVER_S = 0.3  # silence after which a new sender on the same host is the same camera,
+TAKE_OVER_INTERVALS = 3  # or so many frame intervals, for slow cameras
+
+
+@dataclass(slots=True, eq=False)
+class StreamState:
+    """What is kept of one stream."""
+
+    key: Key
+    reassembler: Reassembler | ClassicReassembler
+    ledger: Ledger
+    first_at: float
+    last_at: float
+    kernel_dropped_before: int
+    stream: Stream | None = None  # None while provisional
+    hello: Hello | None = None
+    hello_at: float = 0.0
+    latest: WholeFrame | None = None
+    rate: RateMeter = field(default_factory=RateMeter)
+
+    def captured_us(self, whole: WholeFrame, wall_us: int, now: float) -> int | None:
+        """The full capture time by the sender's clock; None where the wire has none."""
+        if whole.captured_us is None:
+            return None
+        near = wall_us
+        if self.hello is not None:
+            near = self.hello.clock_us + round((now - self.hello_at) * 1e6)
+        return unwrap(whole.captured_us, 32, near)
+
+    def clock_offset_us(self) -> int | None:
+        """This receiver's clock less the sender's, or None while that is not known."""
+        if self.hello is None or self.hello.offset_error_us == NO_ESTIMATE_US:
+            return None
+        return self.hello.offset_us
+
+    def silence_allowed_s(self) -> float:
+        """How long a live camera may be silent before another can take its place."""
+        interval_s = self.hello.interval_us / 1e6 if self.hello else 0.0
+        return max(TAKE_OVER_S, TAKE_OVER_INTERVALS * interval_s)
+
+    def report(self, wall_offset_s: float, kernel_dropped: int) -> StreamReport:
+        """The books as they stand; only of a stream that is not provisional."""
+        assert self.stream is not None
+        known = self.hello is not None and self.hello.offset_error_us != NO_ESTIMATE_US
+        return StreamReport(
+            stream=self.stream,
+            ledger=copy.deepcopy(self.ledger),
+            codec=self.latest.codec.value if self.latest else None,
+            size_wh=self.latest.size_wh if self.latest else None,
+            started_at=self.first_at + wall_offset_s,
+            ended_at=self.last_at + wall_offset_s,
+            frames_per_second=self.rate.per_second(),
+            clock_error_s=self.hello.offset_error_us / 1e6 if self.hello and known else None,
+            kernel_dropped=kernel_dropped - self.kernel_dropped_before,
+        )
+
+
+class StreamTable:
+    """All streams of one receiver, by source address and epoch."""
+
+    def __init__(self, max_memory_bytes: int = MAX_MEMORY_BYTES) -> None:
+        self._states: dict[Key, StreamState] = {}
+        self._cameras: dict[str, StreamState] = {}
+        self._max_memory_bytes = max_memory_bytes
+        self._streams_so_far = 0
+
+    def __iter__(self) -> Iterator[StreamState]:
+        return iter(list(self._states.values()))
+
+    def get(self, key: Key) -> StreamState | None:
+        """The stream with that key, or None."""
+        return self._states.get(key)
+
+    def add(self, state: StreamState) -> None:
+        """Take a provisional stream in, and drop the one heard longest ago if too many."""
+        provisional = [each for each in self._states.values() if each.stream is None]
+        if len(provisional) >= MAX_PROVISIONAL:
+            self.remove(min(provisional, key=lambda each: each.last_at))
+        self._states[state.key] = state
+
+    def remove(self, state: StreamState) -> None:
+        """Let a stream go."""
+        self._states.pop(state.key, None)
+        if state.stream is not None and self._cameras.get(state.stream.camera) is state:
+            del self._cameras[state.stream.camera]
+
+    def is_full(self) -> bool:
+        """Whether no more cameras can be taken."""
+        return len(self._cameras) >= MAX_STREAMS
+
+    def predecessor(self, state: StreamState, now: float) -> StreamState | None:
+        """The stream that a new one follows: same camera, restarted. None if there is none."""
+        for each in self._cameras.values():
+            same_socket = each.key[0] == state.key[0]
+            silent = now - each.last_at > each.silence_allowed_s()
+            if same_socket or (each.key[0][0] == state.key[0][0] and silent):
+                return each
+        return None
+
+    def establish(self, state: StreamState, camera: str | None) -> Stream:
+        """Give a stream its number, and its camera's name (a new one where it is None)."""
+        host, port = state.key[0][:2]
+        if camera is None:
+            camera = self._free_name(host)
+        classic = isinstance(state.reassembler, ClassicReassembler)
+        self._streams_so_far += 1
+        state.stream = Stream(
+            id=self._streams_so_far,
+            camera=camera,
+            address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+            epoch=0 if classic else state.key[1],
+            wire="classic" if classic else "indexed",
+        )
+        self._cameras[camera] = state
+        return state.stream
+
+    def bound_memory(self) -> None:
+        """Evict partial frames until those in flight keep within the bound.
+
+        Of provisional streams first, then of the stream that holds most.
+        """
+        while sum(each.reassembler.memory_bytes for each in self) > self._max_memory_bytes:
+            victim = max(
+                self, key=lambda each: (each.stream is None, each.reassembler.memory_bytes)
+            )
+            if victim.reassembler.memory_bytes == 0:
+                victim = max(self, key=lambda each: each.reassembler.memory_bytes)
+            victim.reassembler.evict_oldest()
+
+    def _free_name(self, host: str) -> str:
+        # The host comes from the socket, not from the datagram; IPv6 has colons and may
+        # have a zone, which no path should have.
+        base = re.sub(r"[^0-9A-Za-z.-]", "-", host)
+        name, number = base, 1
+        while name in self._cameras:
+            number += 1
+            name = f"{base}-{number}"
+        return name
