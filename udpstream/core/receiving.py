@@ -64,13 +64,6 @@ class FrameArrived:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamBegan:
-    """A stream is about to deliver its first frame."""
-
-    stream: Stream
-
-
-@dataclass(frozen=True, slots=True)
 class StreamEnded:
     """A stream said bye, fell silent, or was followed by another from the same camera."""
 
@@ -84,7 +77,7 @@ class Notice:
     text: str
 
 
-Event: TypeAlias = FrameArrived | StreamBegan | StreamEnded | Notice
+Event: TypeAlias = FrameArrived | StreamEnded | Notice
 
 
 class ReceiverCore:
@@ -338,7 +331,7 @@ class ReceiverCore:
             )
             return False
         name = predecessor.stream.camera if predecessor and predecessor.stream else None
-        self._events.append(StreamBegan(self._table.establish(state, name)))
+        self._table.establish(state, name)
         return True
 
     def _end(self, state: StreamState, now: float) -> None:

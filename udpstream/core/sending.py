@@ -22,6 +22,8 @@ from udpstream.protocol import (
 
 HELLO_PERIOD_S = 1.0
 UNANSWERED_HELLO_PERIOD_S = 0.2  # so a receiver that starts later is found at once
+FIRST_HELLO_PERIOD_S = 0.02  # a first few in a row: one of them meets no queue, as NTP's iburst
+FIRST_HELLOS = 8
 WELCOME_TIMEOUT_S = 5.0
 
 
@@ -52,6 +54,7 @@ class SenderCore:
         self._clock = ClockFilter()
         self._receive_buffer_bytes: int | None = None
         self._welcomed_at = -WELCOME_TIMEOUT_S
+        self._welcomes = 0
         self._next_hello_at = 0.0
 
     @property
@@ -104,13 +107,13 @@ class SenderCore:
             return
         match message:
             case Welcome():
-                newly_there = not self.receiver_is_there
                 self._clock.add(
                     message.echo_us, message.received_us, message.sent_us, self._clock_us(now)
                 )
                 self._receive_buffer_bytes = message.receive_buffer_bytes
                 self._welcomed_at = now
-                if newly_there:  # tell it the clock offset at once
+                self._welcomes += 1
+                if self._welcomes == 1:  # tell it the clock offset at once
                     self._next_hello_at = now
             case Bye():
                 self._forget_receiver()
@@ -127,8 +130,7 @@ class SenderCore:
             return None
         if now - self._welcomed_at > WELCOME_TIMEOUT_S:
             self._forget_receiver()
-        period_s = HELLO_PERIOD_S if self.receiver_is_there else UNANSWERED_HELLO_PERIOD_S
-        self._next_hello_at = now + period_s
+        self._next_hello_at = now + self._hello_period_s()
         clock = self._clock.best
         return pack_control(
             Hello(
@@ -151,7 +153,13 @@ class SenderCore:
         """The BYE to send, three times, when all frames have left."""
         return pack_control(Bye(self._epoch, self.frames_sent))
 
+    def _hello_period_s(self) -> float:
+        if not self.receiver_is_there:
+            return UNANSWERED_HELLO_PERIOD_S
+        return FIRST_HELLO_PERIOD_S if self._welcomes < FIRST_HELLOS else HELLO_PERIOD_S
+
     def _forget_receiver(self) -> None:
+        self._welcomes = 0
         self._receive_buffer_bytes = None
         self._clock.clear()
 

@@ -1,0 +1,279 @@
+"""The receiving end: datagrams in, whole frames out, to whoever asks and to the sinks."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+from udpstream.adapters.udp import DEFAULT_RECEIVE_BUFFER_BYTES, Offload, UdpReceiver
+from udpstream.core.ledger import StreamReport
+from udpstream.core.receiving import (
+    FrameArrived,
+    Notice,
+    ReceiverCore,
+    StreamEnded,
+    Wire,
+)
+from udpstream.frame import Frame
+from udpstream.protocol import (
+    CLASSIC_SIZE_WH,
+    DEFAULT_MAX_FRAME_BYTES,
+    DEFAULT_PORT,
+    ClassicGeometry,
+)
+from udpstream.sinks import Sink
+
+QUEUE_FRAMES = 4  # between the link and a reader: 133 ms at 30 fps, and no more
+_REPORT_PERIOD_S = 1.0
+_TICK_S = 0.01  # how far off a timer may be
+_STOP_S = 0.1  # how long the receive thread may take to see that it should stop
+_MAX_ENDED_REPORTS = 256
+
+_log = logging.getLogger("udpstream")
+
+
+class Receiver:
+    """Receives pictures from any number of senders on one port.
+
+    A thread of its own reads the socket, so that a slow reader never makes the kernel
+    drop datagrams. Frames wait for `read` in a short queue; where the reader is too
+    slow the oldest are skipped, so that latency never grows.
+
+    Example:
+        with udpstream.Receiver(port=9505) as receiver:
+            for frame in receiver:
+                show(frame.image)
+    """
+
+    def __init__(
+        self,
+        host: str = "0.0.0.0",
+        port: int = DEFAULT_PORT,
+        *,
+        wire: Wire = "auto",
+        classic_size_wh: tuple[int, int] = CLASSIC_SIZE_WH,
+        receive_buffer_bytes: int = DEFAULT_RECEIVE_BUFFER_BYTES,
+        max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
+        offload: Offload = "auto",
+        queue_frames: int = QUEUE_FRAMES,
+        sinks: Sequence[Sink] = (),
+        say: Callable[[str], None] = _log.warning,
+    ) -> None:
+        """Bind, and begin to receive.
+
+        Args:
+            host: address of this machine to listen on, or a multicast group to join.
+            port: UDP port; 0 takes a free one, see `port`.
+            wire: which wires to understand.
+            classic_size_wh: the size of classic pictures, which their wire does not tell.
+            receive_buffer_bytes: socket buffer to ask the kernel for.
+            max_frame_bytes: longer frames are refused at their header.
+            offload: UDP_GRO where it works (``"auto"``), or force ``"on"`` or ``"off"``.
+            queue_frames: how many frames may wait for `read`; 1 is the latest only.
+            sinks: who else gets each frame, on the receive thread.
+            say: takes the few lines that a person should read.
+
+        Raises:
+            AddressError: the address cannot be bound.
+            DatagramError: no classic picture can have that size.
+        """
+        self.skipped = 0
+        """Frames that left the queue unread, because the reader was too slow."""
+
+        self._sinks = tuple(sinks)
+        self._say = say
+        classic = ClassicGeometry(classic_size_wh)
+        self._socket = UdpReceiver(
+            host, port, receive_buffer_bytes=receive_buffer_bytes, offload=offload
+        )
+        self._wall_offset_s = time.time() - time.monotonic()
+        self._core = ReceiverCore(
+            wall_offset_s=self._wall_offset_s,
+            receive_buffer_bytes=self._socket.receive_buffer_bytes,
+            wire=wire,
+            classic=classic,
+            max_frame_bytes=max_frame_bytes,
+        )
+        self._core_lock = threading.Lock()  # the receive thread's, and who asks for reports
+        self._ended: deque[StreamReport] = deque(maxlen=_MAX_ENDED_REPORTS)
+        self._queue: deque[Frame] = deque(maxlen=queue_frames)
+        self._readable = threading.Condition()
+        self._closing = threading.Event()
+        self._done = False  # guarded by _readable
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="udpstream-receiver", daemon=True)
+        self._thread.start()
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as ``host:port``."""
+        return str(self._socket.endpoint)
+
+    @property
+    def port(self) -> int:
+        """The UDP port it listens on."""
+        return self._socket.endpoint.sockaddr[1]
+
+    @property
+    def receive_buffer_bytes(self) -> int:
+        """The socket buffer that the kernel granted, in its own accounting."""
+        return self._socket.receive_buffer_bytes
+
+    @property
+    def coalesces(self) -> bool:
+        """Whether the kernel hands over many datagrams at once (UDP_GRO)."""
+        return self._socket.coalesces
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """Datagrams that no stream took, by reason, and those the kernel had no room for."""
+        with self._core_lock:
+            dropped = self._core.dropped.copy()
+        dropped["kernel"] = self._socket.kernel_dropped
+        dropped["truncated"] = self._socket.truncated
+        return dropped
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the receive thread before its time, if anything did."""
+        return self._error
+
+    def read(self, timeout: float | None = None) -> Frame | None:
+        """Take the next frame, or wait for one.
+
+        Args:
+            timeout: seconds to wait at most; None waits as long as it takes.
+
+        Returns:
+            A frame, or None if none came in time or the receiver was closed.
+
+        Raises:
+            Exception: whatever ended the receive thread, a sink's error say.
+        """
+        with self._readable:
+            self._readable.wait_for(lambda: self._queue or self._done, timeout)
+            if self._queue:
+                return self._queue.popleft()
+        if self._error is not None:
+            raise self._error
+        return None
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames as they come, until the receiver is closed."""
+        while (frame := self.read()) is not None:
+            yield frame
+
+    def reports(self) -> list[StreamReport]:
+        """The books of all streams so far: the ended ones first, then the live ones."""
+        with self._core_lock:
+            return [*self._ended, *self._core.reports()]
+
+    def close(self) -> None:
+        """End all streams, and wait for the receive thread; more calls do nothing."""
+        self._closing.set()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- the receive thread -----------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            try:
+                self._receive()
+            finally:
+                with self._core_lock:
+                    self._core.close(time.monotonic())
+                self._carry_out()
+        except BaseException as error:  # noqa: BLE001 - read() raises it in its caller's thread
+            self._error = error
+        finally:
+            self._socket.close()
+            with self._readable:
+                self._done = True
+                self._readable.notify_all()
+
+    def _receive(self) -> None:
+        tick_s = report_s = time.monotonic()
+        while not self._closing.is_set():
+            came = False
+            for batch in self._socket.read():
+                came = True
+                with self._core_lock:
+                    self._core.feed(
+                        batch.source,
+                        batch.datagrams,
+                        self._socket.kernel_dropped,
+                        time.monotonic(),
+                    )
+                self._carry_out()
+            now_s = time.monotonic()
+            if now_s >= tick_s:
+                with self._core_lock:
+                    self._core.handle_timer(now_s)
+                self._carry_out()
+                tick_s = now_s + _TICK_S
+            if now_s >= report_s:
+                self._report()
+                report_s = now_s + _REPORT_PERIOD_S
+            if not came:
+                timer_s = self._core.next_timer()
+                wait_s = _STOP_S if timer_s is None else max(timer_s - now_s, _TICK_S)
+                self._socket.wait(min(wait_s, _STOP_S))
+
+    def _carry_out(self) -> None:
+        """Hand on what the core has brought about."""
+        for event in self._core.events():
+            match event:
+                case FrameArrived():
+                    self._deliver(event)
+                case StreamEnded(report):
+                    self._ended.append(report)
+                    for sink in self._sinks:
+                        sink.ended(report.stream, report)
+                case Notice(text):
+                    self._say(text)
+        for datagram, address in self._core.datagrams_to_send():
+            self._socket.send(datagram, address)
+
+    def _deliver(self, event: FrameArrived) -> None:
+        whole = event.whole
+        frame = Frame(
+            stream=event.stream,
+            number=whole.number,
+            codec=whole.codec,
+            size_wh=whole.size_wh,
+            payload=whole.payload.data.toreadonly(),
+            captured_at=event.captured_at,
+            received_at=event.received_at,
+            latency_s=event.latency_s,
+        )
+        for sink in self._sinks:
+            sink.deliver(frame)
+        with self._readable:
+            if len(self._queue) == self._queue.maxlen:
+                self.skipped += 1
+            self._queue.append(frame)
+            self._readable.notify()
+
+    def _report(self) -> None:
+        if self._sinks:
+            with self._core_lock:
+                reports = self._core.reports()
+            for report in reports:
+                for sink in self._sinks:
+                    sink.update(report)

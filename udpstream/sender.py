@@ -1,0 +1,281 @@
+"""The sending end: pictures in, paced datagrams out, and an ear for the receiver."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Literal, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udpstream.adapters.codec import DEFAULT_QUALITY, encode
+from udpstream.adapters.udp import Offload, UdpSender
+from udpstream.core.histogram import Histogram
+from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES, Pace, pace_frame
+from udpstream.core.packetize import packetize_classic
+from udpstream.core.sending import SenderCore
+from udpstream.errors import FrameError
+from udpstream.protocol import (
+    CLASSIC_CHUNK_BYTES,
+    CLASSIC_INDEX_BYTES,
+    DEFAULT_DATAGRAM_BYTES,
+    DEFAULT_PORT,
+    ClassicGeometry,
+    Codec,
+)
+
+CodecName: TypeAlias = Literal["jpeg", "raw"]
+SenderWire: TypeAlias = Literal["indexed", "classic"]
+
+_BYES = 3  # nobody answers a BYE, so it is said more than once
+_LISTEN_S = 0.1  # how long the listening thread may take to see that it should stop
+
+
+@dataclass(slots=True)
+class SenderStats:
+    """What a sender has sent so far.
+
+    Attributes:
+        frames: whole frames.
+        payload_bytes: their encoded bytes.
+        wire_bytes: UDP payload of their datagrams and of the hellos between them.
+        encode: how long each took to encode.
+        send: how long each took to leave, pacing included.
+    """
+
+    frames: int = 0
+    payload_bytes: int = 0
+    wire_bytes: int = 0
+    encode: Histogram = field(default_factory=Histogram)
+    send: Histogram = field(default_factory=Histogram)
+
+
+class Sender:
+    """Sends pictures to one receiver or one multicast group.
+
+    A receiver need not be there: it can come, go and come back while the sender sends.
+    One thread may call `send`; a second one, inside, listens for the receiver.
+
+    Example:
+        with udpstream.Sender("192.0.2.7", codec="jpeg", quality=80) as sender:
+            sender.send(frame_bgr)
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = DEFAULT_PORT,
+        *,
+        codec: CodecName = "jpeg",
+        quality: int = DEFAULT_QUALITY,
+        fps: float | None = None,
+        wire: SenderWire = "indexed",
+        datagram_bytes: int | None = None,
+        offload: Offload = "auto",
+    ) -> None:
+        """Open the way to a receiver.
+
+        Args:
+            host: the receiver's name or address, or a multicast group.
+            port: its UDP port.
+            codec: ``"jpeg"`` or ``"raw"``; the classic wire carries raw only.
+            quality: JPEG quality, 1 to 100.
+            fps: frames a second that will be sent, if known: a frame that has to be
+                spread leaves within three quarters of its interval.
+            wire: ``"indexed"``, or ``"classic"`` for scripts that know no other.
+            datagram_bytes: largest datagram; 1,400 unless told, 46,081 on the classic wire.
+            offload: UDP_SEGMENT where it works (``"auto"``), or force ``"on"``, ``"off"``.
+
+        Raises:
+            AddressError: the host is unknown or cannot be reached.
+            FrameError: quality, codec or datagram size are not to be had.
+        """
+        if not 1 <= quality <= 100:
+            raise FrameError(f"a JPEG quality of {quality}: give 1 to 100")
+        if wire == "classic" and codec != "raw":
+            raise FrameError(f"the classic wire carries raw pictures only, not {codec}")
+        if fps is not None and not fps > 0:
+            raise FrameError(f"{fps} frames a second: give a number above 0")
+        self.stats = SenderStats()
+        self._codec = Codec(codec)
+        self._quality = quality
+        self._interval_s = None if fps is None else 1 / fps
+        self._wall_offset_s = time.time() - time.monotonic()
+        self._core: SenderCore | None = None
+        self._classic_chunk_bytes = 0
+        if wire == "classic":
+            default_bytes = CLASSIC_CHUNK_BYTES + CLASSIC_INDEX_BYTES
+            self._classic_chunk_bytes = (datagram_bytes or default_bytes) - CLASSIC_INDEX_BYTES
+        else:
+            self._core = SenderCore(
+                epoch=int.from_bytes(os.urandom(2)),
+                session=int.from_bytes(os.urandom(8)),
+                datagram_bytes=datagram_bytes or DEFAULT_DATAGRAM_BYTES,
+                interval_s=self._interval_s,
+                wall_offset_s=self._wall_offset_s,
+            )
+        self._socket = UdpSender(host, port, offload=offload)
+        self._lock = threading.Lock()  # guards the core, the socket's mode and the stats
+        self._closing = threading.Event()
+        self._listener: threading.Thread | None = None
+        if self._core is not None:
+            self._listener = threading.Thread(
+                target=self._listen, args=(self._core,), name="udpstream-sender", daemon=True
+            )
+            self._listener.start()
+
+    @property
+    def address(self) -> str:
+        """Where it sends to, as ``host:port``."""
+        return str(self._socket.endpoint)
+
+    @property
+    def receiver_is_there(self) -> bool:
+        """Whether a receiver has answered within the last seconds."""
+        return self._core is not None and self._core.receiver_is_there
+
+    @property
+    def segments(self) -> bool:
+        """Whether the kernel cuts datagrams for us (UDP_SEGMENT)."""
+        return self._socket.segments
+
+    def send(self, frame_bgr: NDArray[np.uint8], captured_s: float | None = None) -> None:
+        """Encode and send one picture; returns when its last datagram has left.
+
+        Args:
+            frame_bgr: `(H, W, 3)` uint8 BGR; not retained.
+            captured_s: `time.monotonic()` at its capture; now, if not told.
+
+        Raises:
+            FrameError: the array is not a picture, or not one that this wire carries.
+            AddressError: it cannot be sent there at all. A receiver that is not there, or
+                a link that is down, is no error.
+        """
+        begun_s = time.monotonic()
+        payload = encode(self._codec, frame_bgr, self._quality)
+        self.stats.encode.add(time.monotonic() - begun_s)
+        height, width = frame_bgr.shape[:2]
+        self.send_encoded(
+            payload, self._codec, (width, height), begun_s if captured_s is None else captured_s
+        )
+
+    def send_encoded(
+        self,
+        payload: NDArray[np.uint8],
+        codec: Codec,
+        size_wh: tuple[int, int],
+        captured_s: float,
+    ) -> None:
+        """Send one picture that is encoded already, say by the camera.
+
+        Args:
+            payload: `(length,)` uint8, at least one byte; not retained.
+            codec: how it encodes the picture.
+            size_wh: the picture's width and height in pixels.
+            captured_s: `time.monotonic()` at its capture.
+
+        Raises:
+            FrameError, AddressError: as `send`.
+        """
+        if not len(payload):
+            raise FrameError("an empty frame cannot be sent")
+        if codec is Codec.RAW and len(payload) != size_wh[0] * size_wh[1] * 3:
+            raise FrameError(
+                f"{len(payload)} bytes are not a raw picture of {size_wh[0]}x{size_wh[1]}"
+            )
+        begun_s = time.monotonic()
+        if self._core is None:
+            self._send_classic(payload, codec, size_wh)
+        else:
+            self._send_indexed(self._core, payload, codec, size_wh, captured_s)
+        self.stats.frames += 1
+        self.stats.payload_bytes += len(payload)
+        self.stats.send.add(time.monotonic() - begun_s)
+
+    def close(self) -> None:
+        """Say bye and close; more calls do nothing."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        if self._listener is not None:
+            self._listener.join()
+        if self._core is not None:
+            for _ in range(_BYES):
+                self._send_control(self._core.bye())
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _send_indexed(
+        self,
+        core: SenderCore,
+        payload: NDArray[np.uint8],
+        codec: Codec,
+        size_wh: tuple[int, int],
+        captured_s: float,
+    ) -> None:
+        with self._lock:
+            hello = core.hello_due(time.monotonic())
+            if hello is not None:
+                self._send_control(hello)
+            datagrams, pace = core.packetize(payload, codec, size_wh, captured_s)
+            begun_s = time.monotonic()
+            for burst, start in enumerate(range(0, len(datagrams), pace.burst)):
+                _sleep_until(begun_s + burst * pace.gap_s)
+                self._socket.send_all(datagrams[start : start + pace.burst])
+            core.frame_sent()
+        self.stats.wire_bytes += datagrams.nbytes
+
+    def _send_classic(
+        self, payload: NDArray[np.uint8], codec: Codec, size_wh: tuple[int, int]
+    ) -> None:
+        if codec is not Codec.RAW:
+            raise FrameError("the classic wire carries raw pictures only")
+        geometry = ClassicGeometry(size_wh, self._classic_chunk_bytes)
+        datagrams = packetize_classic(payload, geometry)
+        pace: Pace = pace_frame(
+            len(datagrams), len(datagrams[0]), STOCK_RECEIVE_BUFFER_BYTES, self._interval_s
+        )
+        begun_s = time.monotonic()
+        for number, datagram in enumerate(datagrams):
+            _sleep_until(begun_s + number // pace.burst * pace.gap_s)
+            self._socket.send(datagram)
+            self.stats.wire_bytes += len(datagram)
+
+    def _send_control(self, datagram: bytes) -> None:
+        self._socket.send(datagram)
+        self.stats.wire_bytes += len(datagram)
+
+    def _listen(self, core: SenderCore) -> None:
+        """Take in what the receiver says, and say hello while no frames are sent."""
+        while not self._closing.is_set():
+            with self._lock:
+                hello = core.hello_due(time.monotonic())
+                if hello is not None:
+                    self._send_control(hello)
+                wait_s = core.next_hello_at - time.monotonic()
+            select.select([self._socket], [], [], min(max(wait_s, 0.0), _LISTEN_S))
+            while (datagram := self._socket.receive()) is not None:
+                heard_s = time.monotonic()  # before the lock, which a frame may hold
+                with self._lock:
+                    core.receive(datagram, heard_s)
+
+
+def _sleep_until(due_s: float) -> None:
+    wait_s = due_s - time.monotonic()
+    if wait_s > 0:
+        time.sleep(wait_s)
