@@ -138,10 +138,6 @@ class Timeline(Generic[T]):
         self._ahead_since_s: float | None = None
         self.no_slot = 0
 
-    def __len__(self) -> int:
-        """How many frames are held."""
-        return len(self._held)
-
     @property
     def rate(self) -> Fraction | None:
         """Slots a second; None until the first frame is released."""
