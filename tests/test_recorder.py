@@ -198,6 +198,20 @@ def test_a_directory_that_cannot_be_is_an_error_at_once(tmp_path: Path) -> None:
         Recorder(tmp_path / "file" / "sub", say=print)
 
 
+def test_a_directory_that_vanishes_stops_the_recording_alone(
+    tmp_path: Path, said: list[str]
+) -> None:
+    recorder = Recorder(tmp_path / "gone", say=said.append)
+    (tmp_path / "gone").rmdir()
+    for number in range(10):
+        recorder.deliver(make_frame(make_stream(), number))
+    recorder.close()
+    (summary,) = recorder.recordings()
+    assert summary.frames_not_written["not_writable"] == 10
+    assert "cannot create" in said[0]
+    assert not (tmp_path / "gone").exists()
+
+
 def test_a_failure_stops_this_recording_and_says_so(
     recorder: Recorder, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

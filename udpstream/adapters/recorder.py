@@ -176,6 +176,7 @@ class _Recording:
         self._queue_full = 0
         self._discarded = 0
         self._taken = 0
+        self._has_folder = False
         self._session_failed = False
         self._warned_of_queue = False
         self._finished = False
@@ -266,6 +267,7 @@ class _Recording:
 
     def _begin(self) -> None:
         self._series.folder = _make_folder(self._series.folder)
+        self._has_folder = True
 
     def _record(self, frame: Frame | None, now_s: float) -> None:
         if frame is not None:
@@ -306,6 +308,8 @@ class _Recording:
     def _write_session(self) -> None:
         """Replace ``session.json`` as a whole, so that a crash leaves the old or the new."""
         self._session_due_s = time.monotonic() + SESSION_INTERVAL_S
+        if not self._has_folder:
+            return  # the one of that name may be another recording's
         part = self._series.folder / "session.json.part"
         try:
             part.write_text(json.dumps(self._session(), indent=2) + "\n", encoding="utf-8")
