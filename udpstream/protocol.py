@@ -252,6 +252,11 @@ def is_control(datagram: Buffer) -> bool:
     return datagram[0] == CONTROL_INDEX
 
 
+def epoch_of(datagram: Buffer) -> int:
+    """The epoch that an indexed datagram states; of any other bytes, a number without sense."""
+    return int.from_bytes(datagram[6:8])
+
+
 def _control_prefix(kind: Kind) -> tuple[int, int, int, int, int, int]:
     return CONTROL_INDEX, MARK_AND_VERSION, kind, 0, 0, 0
 

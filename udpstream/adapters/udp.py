@@ -13,7 +13,7 @@ import selectors
 import socket
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -251,6 +251,7 @@ class UdpReceiver:
         self._selector.register(self._socket, selectors.EVENT_READ)
         self.endpoint = Endpoint(wanted.family, self._socket.getsockname())
         self._room = np.empty(_ROOM_BYTES, np.uint8)
+        self._room_view = self._room.data
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until something can be read; False if nothing came in time."""
@@ -262,26 +263,39 @@ class UdpReceiver:
         Datagrams of one size from one source that follow each other come as one batch,
         however many reads it took. Take each batch before asking for the next.
         """
-        batch_source: Address | None = None
-        batch_size = start = end = 0
-        while end + _LARGEST_READ_BYTES <= _ROOM_BYTES:
-            got = self._read_into(end)
-            if got is None:
+        source: Address | None = None  # of the batch that is being gathered
+        size = start = end = 0
+        while end <= _ROOM_BYTES - _LARGEST_READ_BYTES:
+            try:
+                if _HAS_ANCILLARY:
+                    nbytes, ancillary, flags, sender = self._socket.recvmsg_into(
+                        (self._room_view[end : end + _LARGEST_READ_BYTES],), _ANCILLARY_BYTES
+                    )
+                else:
+                    nbytes, sender = self._socket.recvfrom_into(self._room_view[end:])
+                    ancillary, flags = (), 0
+            except BlockingIOError:
                 break
-            nbytes, size, source = got
-            if size != batch_size or source != batch_source:
-                if batch_source is not None and end > start:
-                    yield self._batch(batch_source, start, end, batch_size)
-                batch_source, batch_size, start = source, size, end
+            except OSError as error:
+                if error.errno in _NOBODY_THERE:  # an answer of ours found nobody
+                    continue
+                raise
+            if flags & _TRUNCATED or not nbytes:
+                self.truncated += 1
+                continue
+            sent_size = self._note(ancillary) or nbytes
+            if sent_size != size or sender != source:
+                if end > start:
+                    yield self._batch(source, start, end, size)
+                source, size, start = sender, sent_size, end
             end += nbytes
-            if nbytes % size:  # the last of a coalesced read may be shorter: its own batch
-                short = nbytes % size
+            if short := nbytes % size:  # the last of a coalesced read: a batch of its own
                 if end - short > start:
                     yield self._batch(source, start, end - short, size)
                 yield self._batch(source, end - short, end, short)
                 start = end
-        if batch_source is not None and end > start:
-            yield self._batch(batch_source, start, end, batch_size)
+        if end > start:
+            yield self._batch(source, start, end, size)
 
     def send(self, datagram: bytes, to: Address) -> None:
         """Send one datagram back; if it cannot leave, it is lost like any other."""
@@ -293,35 +307,19 @@ class UdpReceiver:
         self._selector.close()
         self._socket.close()
 
-    def _batch(self, source: Address, start: int, end: int, size: int) -> Batch:
+    def _batch(self, source: Address | None, start: int, end: int, size: int) -> Batch:
+        assert source is not None
         return Batch(source, self._room[start:end].reshape(-1, size))
 
-    def _read_into(self, at: int) -> tuple[int, int, Address] | None:
-        """One system call: bytes read, the size of a datagram, and from where."""
-        room = self._room[at : at + _LARGEST_READ_BYTES].data
-        while True:
-            try:
-                if _HAS_ANCILLARY:
-                    nbytes, ancillary, flags, source = self._socket.recvmsg_into((room,), 64)
-                else:
-                    nbytes, source = self._socket.recvfrom_into(room)
-                    ancillary, flags = [], 0
-            except BlockingIOError:
-                return None
-            except OSError as error:
-                if error.errno in _NOBODY_THERE:  # an answer of ours found nobody
-                    continue
-                raise
-            size = nbytes
-            for _, kind, value in ancillary:
-                if kind == _UDP_GRO:
-                    (size,) = _INT.unpack_from(value)
-                elif kind == _SO_RXQ_OVFL:
-                    (self.kernel_dropped,) = _UINT.unpack_from(value)
-            if flags & _TRUNCATED or not nbytes:
-                self.truncated += 1
-                continue
-            return nbytes, size, source
+    def _note(self, ancillary: Sequence[tuple[int, int, bytes]]) -> int:
+        """Take what the kernel adds to a read; return the size of a datagram, 0 if not told."""
+        size = 0
+        for _, kind, value in ancillary:
+            if kind == _UDP_GRO:
+                size = int.from_bytes(value[:4], sys.byteorder)
+            elif kind == _SO_RXQ_OVFL:
+                self.kernel_dropped = int.from_bytes(value[:4], sys.byteorder)
+        return size
 
     def _bind(self, wanted: Endpoint) -> None:
         try:
@@ -375,8 +373,7 @@ class UdpReceiver:
         return True
 
 
-_INT = struct.Struct("@i")
-_UINT = struct.Struct("@I")
+_ANCILLARY_BYTES = 64  # room for the two that we asked for
 _HAS_ANCILLARY = hasattr(socket.socket, "recvmsg_into")
 _DONTWAIT: int = getattr(socket, "MSG_DONTWAIT", 0)
 _TRUNCATED: int = getattr(socket, "MSG_TRUNC", 0)

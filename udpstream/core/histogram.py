@@ -21,6 +21,13 @@ class Histogram:
     def __len__(self) -> int:
         return self._total
 
+    def copy(self) -> Histogram:
+        """A histogram with the same counts, that goes its own way."""
+        twin = Histogram()
+        twin._counts = self._counts.copy()
+        twin._total = self._total
+        return twin
+
     def add(self, seconds: float) -> None:
         """Count one duration; what is below 10 us, even negative, counts as 10 us."""
         bin_ = math.ceil(math.log(seconds / _LOWEST_S) / _GROWTH) if seconds > _LOWEST_S else 0

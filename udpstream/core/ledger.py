@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from udpstream.core.histogram import Histogram
 from udpstream.core.stream import Stream
@@ -43,6 +43,10 @@ class Ledger:
     datagrams: int = 0
     duplicate_datagrams: int = 0
     latency: Histogram = field(default_factory=Histogram)
+
+    def copy(self) -> Ledger:
+        """A ledger with the same counts, that goes its own way."""
+        return replace(self, lost=self.lost.copy(), latency=self.latency.copy())
 
     @property
     def in_flight(self) -> int:

@@ -95,11 +95,22 @@ class Packetizer:
         if self._datagrams.shape != shape or self._prefix != header[:PREFIX_BYTES]:
             self._prefix = header[:PREFIX_BYTES]
             self._datagrams = np.empty(shape, np.uint8)
-            self._datagrams[:, :PREFIX_BYTES] = np.frombuffer(self._prefix, np.uint8)
-            block, index = np.divmod(np.arange(chunks), header[4])
-            self._datagrams[:, 0] = index
-            self._datagrams[:, 3] = block
+            self._datagrams[:, :HEADER_BYTES] = header_rows(header, chunks)
         return self._datagrams
+
+
+def header_rows(header: bytes, chunks: int) -> NDArray[np.uint8]:
+    """The headers of a frame's data chunks in order, `(chunks, 24)` uint8.
+
+    Args:
+        header: that of any one of them.
+        chunks: how many the frame has.
+    """
+    rows = np.tile(np.frombuffer(header, np.uint8), (chunks, 1))
+    block, index = np.divmod(np.arange(chunks), header[4])
+    rows[:, 0] = index
+    rows[:, 3] = block
+    return rows
 
 
 def packetize_classic(payload: NDArray[np.uint8], geometry: ClassicGeometry) -> list[memoryview]:

@@ -14,19 +14,22 @@ number that is neither in a gap nor partial has met its fate: its datagrams are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from udpstream.core.ledger import Ledger, Loss
+from udpstream.core.packetize import header_rows
 from udpstream.core.serial import unwrap
-from udpstream.protocol import HEADER_BYTES, Codec, FrameHeader
+from udpstream.protocol import HEADER_BYTES, PREFIX_BYTES, Codec, FrameHeader
 
 GIVE_UP_S = 0.1  # without a new chunk: three frames at 30 fps, far beyond a LAN's reordering
 MAX_PARTIAL_FRAMES = 32  # begun and not whole; a second at 30 fps
 MAX_GAPS = 64  # ranges; a run of losses is one
+
+# The header's bytes that are the same in all datagrams of a frame: all but index and block.
+_SAME = np.frombuffer(b"\x00\xff\xff\x00" + b"\xff" * (HEADER_BYTES - 4), np.uint64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,71 +49,124 @@ class WholeFrame:
 
 
 class _Partial:
-    """A frame of which some chunks are here."""
+    """A frame of which some chunks are here.
 
-    __slots__ = ("arrived", "contradicted", "header", "left", "number", "progress_at", "rows")
+    `headers` are the headers that its data chunks must have, in order: a run of datagrams
+    that equals a run of those is checked in all of its fields by one comparison of bytes.
+    While no chunk is missing, `in_order` counts them and `arrived` is not kept.
+    """
 
-    def __init__(self, number: int, header: FrameHeader, now: float) -> None:
+    __slots__ = (
+        "arrived",
+        "contradicted",
+        "header",
+        "headers",
+        "in_order",
+        "left",
+        "number",
+        "progress_at",
+        "rows",
+    )
+
+    def __init__(self, number: int, header: FrameHeader, headers: bytes, now: float) -> None:
         chunks = header.data_chunks
         self.number = number
         self.header = header
+        self.headers = headers
         self.rows: NDArray[np.uint8] = np.empty((chunks, header.chunk_bytes), np.uint8)
-        self.arrived = np.zeros(chunks, np.bool_)
+        self.arrived: NDArray[np.bool_] | None = None
+        self.in_order = 0
         self.left = chunks
         self.progress_at = now
         self.contradicted = False
 
+    def take_run(self, datagrams: NDArray[np.uint8], now: float) -> int:
+        """Take the leading rows if they are chunks of this frame, in order and new.
+
+        Args:
+            datagrams: `(n, D)` uint8, of whatever frame or kind.
+            now: seconds.
+
+        Returns:
+            How many rows were taken; 0 tells nothing about whose they are.
+        """
+        if datagrams.shape[1] != HEADER_BYTES + self.rows.shape[1]:
+            return 0
+        first = int(datagrams[0, 3]) * self.header.data + int(datagrams[0, 0])
+        end = min(first + len(datagrams), len(self.rows))
+        rows = datagrams[: max(end - first, 0)]
+        expected = self.headers[first * HEADER_BYTES : end * HEADER_BYTES]
+        if not expected or rows[:, :HEADER_BYTES].tobytes() != expected:
+            return 0
+        if self.arrived is None and first != self.in_order:
+            self._keep_arrived()
+        if self.arrived is not None:
+            if self.arrived[first:end].any():
+                return 0
+            self.arrived[first:end] = True
+        self.rows[first:end] = rows[:, HEADER_BYTES:]
+        self.in_order = end
+        self.left -= end - first
+        self.progress_at = now
+        return end - first
+
+    def _keep_arrived(self) -> None:
+        """From now on, chunks are not in order."""
+        self.arrived = np.arange(len(self.rows)) < self.in_order
+
     def fits(self, header: FrameHeader) -> bool:
         """Whether a header says of the frame what the first one said."""
-        mine = self.header
-        return (
-            header.length == mine.length
-            and header.chunk_bytes == mine.chunk_bytes
-            and header.data == mine.data
-            and header.parity == mine.parity
-            and header.codec is mine.codec
-            and header.width == mine.width
-            and header.height == mine.height
-            and header.captured_us == mine.captured_us
-        )
+        return replace(header, index=0, block=0) == replace(self.header, index=0, block=0)
 
     def place(self, datagrams: NDArray[np.uint8], now: float) -> tuple[int, int]:
         """Put chunks where they belong; return how many were new, and how many bad.
 
         Args:
-            datagrams: `(n, D)` uint8, all of this frame; index and block unchecked but
-                for the first row's.
+            datagrams: `(n, D)` uint8, all of this frame but in any order; index and
+                block are checked here.
             now: seconds.
         """
+        if self.arrived is None:
+            self._keep_arrived()
+        assert self.arrived is not None
         header = self.header
-        chunks = datagrams[:, HEADER_BYTES:]
         index = datagrams[:, 0].astype(np.intp)
         position = datagrams[:, 3].astype(np.intp) * header.data + index
-        good = index < header.data  # parity chunks lie above, and are not read yet
-        good &= position < len(self.rows)
-        first, count = int(position[0]), len(position)
-        bad = 0
-        if good.all() and bool((np.diff(position) == 1).all()):
-            span = slice(first, first + count)
-            if not self.arrived[span].any():  # in order and new: one copy for all
-                self.rows[span] = chunks
-                self.arrived[span] = True
-                return self._took(count, now), 0
-        else:
-            bad = int(np.count_nonzero(~good & (index < header.data)))
-            bad += int(np.count_nonzero(index >= header.data + header.parity))
-            position, chunks = position[good], chunks[good]
-        fresh, first_at = np.unique(position, return_index=True)
+        is_data = index < header.data  # parity chunks lie above, and are not read yet
+        good = is_data & (position < len(self.rows))
+        bad = int(np.count_nonzero(is_data & ~good))
+        bad += int(np.count_nonzero(index >= header.data + header.parity))
+        fresh, first_at = np.unique(position[good], return_index=True)
         new = ~self.arrived[fresh]
-        self.rows[fresh[new]] = chunks[first_at[new]]
+        self.rows[fresh[new]] = datagrams[good][first_at[new], HEADER_BYTES:]
         self.arrived[fresh[new]] = True
-        return self._took(int(np.count_nonzero(new)), now), bad
-
-    def _took(self, count: int, now: float) -> int:
+        count = int(np.count_nonzero(new))
         if count:
             self.left -= count
             self.progress_at = now
-        return count
+        return count, bad
+
+
+class _HeaderTable:
+    """The headers of all of a frame's data chunks, in order, as one run of bytes.
+
+    From frame to frame only sixteen bytes change, the same in all rows.
+    """
+
+    def __init__(self) -> None:
+        self._rows: NDArray[np.uint8] = np.empty((0, HEADER_BYTES), np.uint8)
+        self._prefix = b""
+
+    def of(self, datagram: NDArray[np.uint8], chunks: int) -> bytes:
+        """The headers of the frame that `datagram` belongs to."""
+        header = datagram[:HEADER_BYTES].tobytes()
+        prefix = header[1:3] + header[4:PREFIX_BYTES]  # all but index and block
+        if self._prefix != prefix or len(self._rows) != chunks:
+            self._prefix = prefix
+            self._rows = header_rows(header, chunks)
+        else:
+            self._rows[:, PREFIX_BYTES:] = np.frombuffer(header, np.uint8)[PREFIX_BYTES:]
+        return self._rows.tobytes()
 
 
 @dataclass(slots=True)
@@ -136,6 +192,8 @@ class Reassembler:
         self._gaps: list[_Gap] = []
         self._next: int | None = None  # one above the highest number known; None before any
         self._last_delivered = -1
+        self._current: _Partial | None = None  # what the latest datagram belonged to
+        self._headers = _HeaderTable()
         self.memory_bytes = 0
 
     def announce(self, next_frame: int, now: float) -> None:
@@ -145,44 +203,64 @@ class Reassembler:
         elif next_frame > self._next:
             self._pass_over(next_frame, now)
 
+    def feed_run(self, datagrams: NDArray[np.uint8], now: float) -> tuple[WholeFrame | None, int]:
+        """Take the leading datagrams if they are chunks of the latest frame, in order and new.
+
+        This is the fast path: all but a frame's first go this way, where the network
+        delivers in order, whether or not it drops some.
+
+        Args:
+            datagrams: `(n, D)` uint8, of whatever frame or kind.
+            now: seconds.
+
+        Returns:
+            The frame if it is whole now, and how many rows were taken.
+        """
+        partial = self._current
+        if partial is None:
+            return None, 0
+        taken = partial.take_run(datagrams, now)
+        return (None if partial.left else self._complete(partial)), taken
+
     def feed(
         self, header: FrameHeader, datagrams: NDArray[np.uint8], now: float
-    ) -> tuple[WholeFrame | None, int]:
-        """Take datagrams of one frame; return it if it is whole now, and the bad ones' count.
+    ) -> tuple[WholeFrame | None, int, int]:
+        """Take the leading datagrams that are of the first one's frame.
 
         Args:
             header: parsed from the first row, hence well-formed.
-            datagrams: `(n, D)` uint8. All rows have that header's bytes but for index
-                and block.
+            datagrams: `(n, D)` uint8; behind the first row, of whatever frame or kind.
             now: seconds.
+
+        Returns:
+            The frame if it is whole now, how many rows were taken, and how many of those
+            were bad.
         """
-        partial = self._find(header, now)
+        partial = self._find(header, datagrams[0], now)
         if partial is None:
-            self._ledger.duplicate_datagrams += len(datagrams)
-            return None, 0
-        if not partial.fits(header):
-            partial.contradicted = True
-            return None, len(datagrams)
-        new, bad = partial.place(datagrams, now)
+            taken = _leading_run(datagrams)
+            self._ledger.duplicate_datagrams += taken
+            return None, taken, 0
+        self._current = partial
+        taken = new = partial.take_run(datagrams, now)
+        bad = 0
+        if not taken:
+            taken = _leading_run(datagrams)
+            if partial.fits(header):
+                new, bad = partial.place(datagrams[:taken], now)
+            else:
+                partial.contradicted = True
+                bad = taken
         if not header.parity:
-            self._ledger.duplicate_datagrams += len(datagrams) - new - bad
-        if partial.left:
-            return None, bad
-        del self._partial[partial.number]
-        self.memory_bytes -= partial.rows.nbytes
-        if partial.number < self._last_delivered:
-            self._ledger.lost[Loss.LATE] += 1
-            return None, bad
-        self._last_delivered = partial.number
-        self._ledger.delivered += 1
-        self._ledger.payload_bytes += header.length
-        return _whole(partial), bad
+            self._ledger.duplicate_datagrams += taken - new - bad
+        return (None if partial.left else self._complete(partial)), taken, bad
 
     def expire(self, now: float) -> None:
         """Give up what has seen no progress for too long."""
-        for number, partial in list(self._partial.items()):
+        for partial in list(self._partial.values()):
             if now - partial.progress_at >= self._give_up_s:
-                self._give_up(number, _name_of(partial))
+                loss = Loss.MALFORMED if partial.contradicted else Loss.MISSING
+                self._give_up(partial, loss)
         while self._gaps and now - self._gaps[0].noticed_at >= self._give_up_s:
             self._close_gap(0)
 
@@ -196,14 +274,16 @@ class Reassembler:
         """Give up the lowest partial frame to free its memory; False if there is none."""
         if not self._partial:
             return False
-        self._give_up(min(self._partial), Loss.EVICTED)
+        self._give_up(self._partial[min(self._partial)], Loss.EVICTED)
         return True
 
     def finish(self, now: float) -> None:
         """Give up all that is in flight: the stream has ended."""
         self.expire(now + self._give_up_s)
 
-    def _find(self, header: FrameHeader, now: float) -> _Partial | None:
+    def _find(
+        self, header: FrameHeader, datagram: NDArray[np.uint8], now: float
+    ) -> _Partial | None:
         """The partial frame that a header belongs to, begun if it is new; None if stale."""
         if self._next is None:
             # We joined in mid-stream. Unless this is a frame's beginning we could not have
@@ -228,7 +308,7 @@ class Reassembler:
             return None
         if len(self._partial) >= MAX_PARTIAL_FRAMES:
             self.evict_oldest()
-        partial = _Partial(number, header, now)
+        partial = _Partial(number, header, self._headers.of(datagram, header.data_chunks), now)
         self._partial[number] = partial
         self.memory_bytes += partial.rows.nbytes
         return partial
@@ -259,18 +339,32 @@ class Reassembler:
         gap = self._gaps.pop(at)
         self._ledger.lost[Loss.UNSEEN] += gap.end - gap.start
 
-    def _give_up(self, number: int, loss: Loss) -> None:
-        partial = self._partial.pop(number)
-        self.memory_bytes -= partial.rows.nbytes
+    def _complete(self, partial: _Partial) -> WholeFrame | None:
+        self._forget(partial)
+        if partial.number < self._last_delivered:
+            self._ledger.lost[Loss.LATE] += 1
+            return None
+        self._last_delivered = partial.number
+        self._ledger.delivered += 1
+        self._ledger.payload_bytes += partial.header.length
+        return _whole(partial)
+
+    def _give_up(self, partial: _Partial, loss: Loss) -> None:
+        self._forget(partial)
         self._ledger.lost[loss] += 1
 
-    def partial_numbers(self) -> Iterator[int]:
-        """Numbers of the frames that are begun and not whole, oldest begun first."""
-        return iter(self._partial)
+    def _forget(self, partial: _Partial) -> None:
+        del self._partial[partial.number]
+        self.memory_bytes -= partial.rows.nbytes
+        if self._current is partial:
+            self._current = None
 
 
-def _name_of(partial: _Partial) -> Loss:
-    return Loss.MALFORMED if partial.contradicted else Loss.MISSING
+def _leading_run(datagrams: NDArray[np.uint8]) -> int:
+    """How many leading rows of `(n, D)` have the first one's header but for index and block."""
+    headers = np.ascontiguousarray(datagrams[:, :HEADER_BYTES]).view(np.uint64) & _SAME
+    differs = (headers != headers[0]).any(axis=1)
+    return int(differs.argmax()) if differs.any() else len(datagrams)
 
 
 def _whole(partial: _Partial) -> WholeFrame:

@@ -7,7 +7,6 @@ answers the senders. What it may keep of whom is in `streams`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -29,7 +28,6 @@ from udpstream.core.streams import (
 from udpstream.errors import DatagramError
 from udpstream.protocol import (
     DEFAULT_MAX_FRAME_BYTES,
-    HEADER_BYTES,
     Buffer,
     Bye,
     ClassicGeometry,
@@ -37,6 +35,7 @@ from udpstream.protocol import (
     UnknownKindError,
     UnknownVersionError,
     Welcome,
+    epoch_of,
     is_control,
     is_marked,
     pack_control,
@@ -47,9 +46,6 @@ from udpstream.protocol import (
 Wire: TypeAlias = Literal["auto", "indexed", "classic"]
 
 MAX_NOTICES = 64  # of different things said once; a flood of forged sources says no more
-
-# The header's bytes that are the same in all datagrams of a frame: all but index and block.
-_SAME = np.frombuffer(b"\x00\xff\xff\x00" + b"\xff" * (HEADER_BYTES - 4), np.uint64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,16 +119,8 @@ class ReceiverCore:
             now: seconds.
         """
         self.kernel_dropped = kernel_dropped
-        for run in _runs(datagrams):
-            first = run[0].data
-            if self._is_classic(source, first):
-                for datagram in run:
-                    self._feed_classic(source, datagram, now)
-            elif is_marked(first) and not is_control(first):
-                self._feed_frame(source, run, now)
-            else:
-                for datagram in run:
-                    self._feed_control(source, datagram.data, now)
+        while len(datagrams):
+            datagrams = datagrams[self._feed_some(source, datagrams, now) :]
 
     def handle_timer(self, now: float) -> None:
         """Give up what is overdue, and let go of streams that fell silent."""
@@ -175,24 +163,37 @@ class ReceiverCore:
 
     # -- datagrams ------------------------------------------------------------
 
+    def _feed_some(self, source: Address, datagrams: NDArray[np.uint8], now: float) -> int:
+        """Feed one datagram, or as many of its frame as follow it; return how many."""
+        first = datagrams[0].data
+        state = self._table.get((source, epoch_of(first)))
+        if state is not None and isinstance(state.reassembler, Reassembler):
+            whole, taken = state.reassembler.feed_run(datagrams, now)
+            if taken:
+                self._account(state, whole, taken, datagrams.shape[1], now)
+                return taken
+        if self._is_classic(source, first):
+            self._feed_classic(source, datagrams[0], now)
+        elif is_marked(first) and not is_control(first):
+            return self._feed_frame(source, datagrams, now)
+        else:
+            self._feed_control(source, first, now)
+        return 1
+
     def _is_classic(self, source: Address, datagram: Buffer) -> bool:
         if self._wire != "auto":
             return self._wire == "classic"
-        if not self._classic.is_chunk(datagram):
-            return False
         # A picture may hold the mark's byte by chance: then its source is known already.
-        return not is_marked(datagram) or self._table.get((source, CLASSIC_EPOCH)) is not None
+        if is_marked(datagram) and self._table.get((source, CLASSIC_EPOCH)) is None:
+            return False
+        return self._classic.is_chunk(datagram)
 
-    def _feed_frame(self, source: Address, run: NDArray[np.uint8], now: float) -> None:
+    def _feed_frame(self, source: Address, datagrams: NDArray[np.uint8], now: float) -> int:
         try:
-            header = parse_frame_header(run[0].data)
+            header = parse_frame_header(datagrams[0].data)
         except DatagramError as error:
-            if len(run) == 1:
-                self._drop(error, source)
-                return
-            for row in range(len(run)):  # the fault may be the first row's alone
-                self._feed_frame(source, run[row : row + 1], now)
-            return
+            self._drop(error, source)
+            return 1
         key = source, header.epoch
         state = self._table.get(key)
         if state is None:
@@ -200,18 +201,17 @@ class ReceiverCore:
         assert isinstance(state.reassembler, Reassembler)
         if header.length > self._max_frame_bytes:
             self._notice(
-                "oversized",
+                f"oversized {source[0]}",
                 f"frames of {header.length:,} bytes from {source[0]} are refused: this receiver "
                 f"takes up to {self._max_frame_bytes:,}. Send JPEG or a smaller size.",
             )
         memory_bytes = state.reassembler.memory_bytes
-        whole, bad = state.reassembler.feed(header, run, now)
+        whole, taken, bad = state.reassembler.feed(header, datagrams, now)
         self.dropped["malformed"] += bad
-        self._count(state, len(run), run.nbytes, now)
-        if whole is not None:
-            self._deliver(state, whole, now)
-        elif state.reassembler.memory_bytes > memory_bytes:
+        self._account(state, whole, taken, datagrams.shape[1], now)
+        if state.reassembler.memory_bytes > memory_bytes:
             self._table.bound_memory()
+        return taken
 
     def _feed_classic(self, source: Address, datagram: NDArray[np.uint8], now: float) -> None:
         if not self._classic.is_chunk(datagram.data):
@@ -222,11 +222,9 @@ class ReceiverCore:
         if state is None:
             state = self._begin(key, now)
         assert isinstance(state.reassembler, ClassicReassembler)
-        self._count(state, 1, datagram.nbytes, now)
         whole = state.reassembler.feed(datagram, self.kernel_dropped, now)
-        if whole is not None:
-            self._deliver(state, whole, now)
-        elif datagram[0] == 0:
+        self._account(state, whole, 1, len(datagram), now)
+        if datagram[0] == 0:
             self._table.bound_memory()
 
     def _feed_control(self, source: Address, datagram: Buffer, now: float) -> None:
@@ -291,10 +289,19 @@ class ReceiverCore:
         self._table.add(state)
         return state
 
-    def _count(self, state: StreamState, datagrams: int, wire_bytes: int, now: float) -> None:
+    def _account(
+        self,
+        state: StreamState,
+        whole: WholeFrame | None,
+        datagrams: int,
+        datagram_bytes: int,
+        now: float,
+    ) -> None:
         state.last_at = now
         state.ledger.datagrams += datagrams
-        state.ledger.wire_bytes += wire_bytes
+        state.ledger.wire_bytes += datagrams * datagram_bytes
+        if whole is not None:
+            self._deliver(state, whole, now)
 
     def _deliver(self, state: StreamState, whole: WholeFrame, now: float) -> None:
         if state.stream is None and not self._establish(state, now):
@@ -345,20 +352,3 @@ class ReceiverCore:
 
     def _wall_us(self, now: float) -> int:
         return round((now + self._wall_offset_s) * 1e6)
-
-
-def _runs(datagrams: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """Split `(n, D)` datagrams where one frame's end and another datagram begins.
-
-    Within a run all headers are alike but for index and block.
-    """
-    if len(datagrams) == 1 or datagrams.shape[1] < HEADER_BYTES:
-        for row in range(len(datagrams)):
-            yield datagrams[row : row + 1]
-        return
-    headers = np.ascontiguousarray(datagrams[:, :HEADER_BYTES]).view(np.uint64) & _SAME
-    if headers.tobytes() == headers[0].tobytes() * len(headers):
-        yield datagrams
-        return
-    starts = np.flatnonzero((headers[1:] != headers[:-1]).any(axis=1)) + 1
-    yield from np.split(datagrams, starts)

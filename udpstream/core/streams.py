@@ -7,7 +7,6 @@ headers costs little, and cannot push a real camera out.
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -76,7 +75,7 @@ class StreamState:
         known = self.hello is not None and self.hello.offset_error_us != NO_ESTIMATE_US
         return StreamReport(
             stream=self.stream,
-            ledger=copy.deepcopy(self.ledger),
+            ledger=self.ledger.copy(),
             codec=self.latest.codec.value if self.latest else None,
             size_wh=self.latest.size_wh if self.latest else None,
             started_at=self.first_at + wall_offset_s,
