@@ -1,0 +1,57 @@
+"""The classic scripts: 20 datagrams of 46,081 bytes a frame, shown when index 19 comes."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from multiprocessing.synchronize import Event
+
+from benchmarks.peer import (
+    HOST,
+    STOCK_RECEIVE_BUFFER_BYTES,
+    Load,
+    Received,
+    Run,
+    Sent,
+    frames_to_send,
+    run_pair,
+)
+from benchmarks.pictures import read_words
+from tests.classic_receive import frames
+from tests.classic_send import send_frame
+
+
+class Classic:
+    """Raw 640x480 only. Never asks for a socket buffer, and does not know a torn frame."""
+
+    name = "classic scripts"
+
+    def missing(self) -> str | None:
+        """Needs nothing."""
+        return None
+
+    def run(self, load: Load) -> Run:
+        """Carry raw frames."""
+        return run_pair(_send, _receive, load)
+
+
+def _send(load: Load, port: int) -> Iterator[Sent]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        for number, frame_bgr in frames_to_send(load):
+            captured_s = time.perf_counter()
+            send_frame(udp, (HOST, port), frame_bgr)
+            yield Sent(number, captured_s, 0.0)
+
+
+def _receive(load: Load, port: int, ready: Event, stop: Event) -> Iterator[Received]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        if load.stock_buffer:  # Linux doubles what is set
+            udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, STOCK_RECEIVE_BUFFER_BYTES // 2)
+        udp.settimeout(0.5)
+        udp.bind((HOST, port))
+        ready.set()
+        while not stop.is_set():
+            for frame in frames(udp):
+                number, intact = read_words(frame)
+                yield Received(number, time.perf_counter(), 0.0, intact)
