@@ -146,7 +146,7 @@ def test_streams_do_not_mix(recorder: Recorder) -> None:
         for stream in streams[: 1 + number % 2]:
             recorder.deliver(make_frame(stream, number))
     recorder.close()
-    assert [(one.camera, one.frames_written) for one in recorder.recordings()] == [
+    assert [(one.stream.camera, one.frames_written) for one in recorder.recordings()] == [
         ("192.0.2.7", 20),
         ("192.0.2.8", 10),
     ]

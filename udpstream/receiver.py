@@ -173,6 +173,11 @@ class Receiver:
         with self._core_lock:
             return [*self._ended, *self._core.reports()]
 
+    def live_reports(self) -> list[StreamReport]:
+        """The books of the streams that have not ended."""
+        with self._core_lock:
+            return self._core.reports()
+
     def close(self) -> None:
         """End all streams, and wait for the receive thread; more calls do nothing."""
         self._closing.set()

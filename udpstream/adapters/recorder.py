@@ -45,7 +45,7 @@ class RecordingSummary:
 
     Attributes:
         path: the folder.
-        camera: whose stream it is.
+        stream: whose recording it is.
         files: names of the AVI files in the folder, in order.
         frames_written: frames in those files.
         frames_not_written: frames delivered that are in none, by reason:
@@ -55,7 +55,7 @@ class RecordingSummary:
     """
 
     path: Path
-    camera: str
+    stream: Stream
     files: tuple[str, ...]
     frames_written: int
     frames_not_written: dict[str, int]
@@ -221,7 +221,7 @@ class _Recording:
             not_writable += self._taken - written - series.bad_pictures - series.no_slot
         return RecordingSummary(
             path=series.folder,
-            camera=self._stream.camera,
+            stream=self._stream,
             files=tuple(file.name for file in series.files),
             frames_written=written,
             frames_not_written={

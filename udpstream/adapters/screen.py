@@ -156,7 +156,7 @@ def _probe(display: str) -> str | None:
     """Open a window in a process of its own and say why it failed, if it did."""
     command = [sys.executable, "-P", "-c", _PROBE]  # -P: no cv2.py of the working folder
     try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter, our own text
+        done = subprocess.run(
             command, capture_output=True, timeout=_PROBE_TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired:

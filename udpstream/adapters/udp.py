@@ -25,6 +25,7 @@ from udpstream.core.streams import Address
 from udpstream.errors import AddressError
 
 Offload: TypeAlias = Literal["auto", "on", "off"]
+_Read: TypeAlias = tuple[int, list[tuple[int, int, bytes]], Address]
 
 # linux/udp.h and asm-generic/socket.h; Python's socket module does not name them.
 _SOL_UDP = 17
@@ -266,23 +267,10 @@ class UdpReceiver:
         source: Address | None = None  # of the batch that is being gathered
         size = start = end = 0
         while end <= _ROOM_BYTES - _LARGEST_READ_BYTES:
-            try:
-                if _HAS_ANCILLARY:
-                    nbytes, ancillary, flags, sender = self._socket.recvmsg_into(
-                        (self._room_view[end : end + _LARGEST_READ_BYTES],), _ANCILLARY_BYTES
-                    )
-                else:
-                    nbytes, sender = self._socket.recvfrom_into(self._room_view[end:])
-                    ancillary, flags = (), 0
-            except BlockingIOError:
+            got = self._read_into(self._room_view[end : end + _LARGEST_READ_BYTES])
+            if got is None:
                 break
-            except OSError as error:
-                if error.errno in _NOBODY_THERE:  # an answer of ours found nobody
-                    continue
-                raise
-            if flags & _TRUNCATED or not nbytes:
-                self.truncated += 1
-                continue
+            nbytes, ancillary, sender = got
             sent_size = self._note(ancillary) or nbytes
             if sent_size != size or sender != source:
                 if end > start:
@@ -310,6 +298,27 @@ class UdpReceiver:
     def _batch(self, source: Address | None, start: int, end: int, size: int) -> Batch:
         assert source is not None
         return Batch(source, self._room[start:end].reshape(-1, size))
+
+    def _read_into(self, room: memoryview) -> _Read | None:
+        """One system call that reads something; None if nothing waits."""
+        while True:
+            try:
+                if _HAS_ANCILLARY:
+                    nbytes, ancillary, flags, sender = self._socket.recvmsg_into(
+                        (room,), _ANCILLARY_BYTES
+                    )
+                else:
+                    nbytes, sender = self._socket.recvfrom_into(room)
+                    ancillary, flags = [], 0
+            except BlockingIOError:
+                return None
+            except OSError as error:
+                if error.errno in _NOBODY_THERE:  # an answer of ours found nobody
+                    continue
+                raise
+            if nbytes and not flags & _TRUNCATED:
+                return nbytes, ancillary, sender
+            self.truncated += 1
 
     def _note(self, ancillary: Sequence[tuple[int, int, bytes]]) -> int:
         """Take what the kernel adds to a read; return the size of a datagram, 0 if not told."""

@@ -1,0 +1,234 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from udpstream import __version__
+from udpstream.adapters.codec import DEFAULT_QUALITY
+from udpstream.adapters.udp import DEFAULT_RECEIVE_BUFFER_BYTES
+from udpstream.cli.options import Size, parse_size, writable_file
+from udpstream.protocol import MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES
+
+app = typer.Typer(
+    name="udpstream",
+    help="A camera link for the local network: frames over UDP, whole or counted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class _Codec(StrEnum):
+    jpeg = "jpeg"
+    raw = "raw"
+
+
+class _SenderWire(StrEnum):
+    indexed = "indexed"
+    classic = "classic"
+
+
+class _ReceiverWire(StrEnum):
+    auto = "auto"
+    indexed = "indexed"
+    classic = "classic"
+
+
+class _Offload(StrEnum):
+    auto = "auto"
+    on = "on"
+    off = "off"
+
+
+class _Display(StrEnum):
+    auto = "auto"
+    on = "on"
+    off = "off"
+
+
+class _RawCodec(StrEnum):
+    mjpeg = "mjpeg"
+    ffv1 = "ffv1"
+
+
+_Seconds = Annotated[
+    float | None, typer.Option(min=0.0, metavar="S", help="Stop after so many seconds.")
+]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"udpstream {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(name="send")
+def _send(
+    address: Annotated[
+        str, typer.Argument(metavar="[HOST[:PORT]]", help="The receiver, or a multicast group.")
+    ] = "127.0.0.1:9505",
+    source: Annotated[
+        str,
+        typer.Option(
+            help="A camera's index, a video file, a folder of images, 'test' (a test card) or "
+            "'noise'."
+        ),
+    ] = "0",
+    loop: Annotated[bool, typer.Option("--loop", help="Start a file again at its end.")] = False,
+    codec: Annotated[
+        _Codec | None,
+        typer.Option(help="How to send pictures: jpeg, or raw (all there is on --wire classic)."),
+    ] = None,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality.")] = DEFAULT_QUALITY,
+    size: Annotated[
+        Size | None,
+        typer.Option(parser=parse_size, metavar="WxH", help="Picture size; the source's own."),
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=10_000, help="Frames a second; the source's own."),
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Stop after so many frames.")
+    ] = None,
+    seconds: _Seconds = None,
+    wire: Annotated[
+        _SenderWire, typer.Option(help="classic for receivers that are plain scripts.")
+    ] = _SenderWire.indexed,
+    datagram: Annotated[
+        int | None,
+        typer.Option(
+            min=MIN_DATAGRAM_BYTES,
+            max=MAX_DATAGRAM_BYTES,
+            metavar="BYTES",
+            help="Largest datagram: 1400, or 46081 on the classic wire.",
+        ),
+    ] = None,
+    offload: Annotated[
+        _Offload, typer.Option(help="Segmentation offload (Linux): force it on or off.")
+    ] = _Offload.auto,
+) -> None:
+    """Send a camera, a file or a test card to a receiver."""
+    from udpstream.cli.sending import SendOptions, send
+
+    raw_by_wire = wire is _SenderWire.classic and codec is None
+    send(
+        SendOptions(
+            address=address,
+            source=source,
+            loop=loop,
+            codec="raw" if raw_by_wire or codec is _Codec.raw else "jpeg",
+            quality=quality,
+            size_wh=None if size is None else size.wh,
+            fps=fps,
+            frames=frames,
+            seconds=seconds,
+            wire=wire.value,
+            datagram_bytes=datagram,
+            offload=offload.value,
+        )
+    )
+
+
+@app.command(name="receive")
+def _receive(
+    address: Annotated[
+        str,
+        typer.Argument(
+            metavar="[HOST[:PORT]]",
+            help="Address of this machine to listen on, or a multicast group to join.",
+        ),
+    ] = "0.0.0.0:9505",
+    wire: Annotated[
+        _ReceiverWire, typer.Option(help="Which wires to understand.")
+    ] = _ReceiverWire.auto,
+    size: Annotated[
+        Size,
+        typer.Option(
+            parser=parse_size, metavar="WxH", help="Size of classic pictures, which do not tell it."
+        ),
+    ] = Size(640, 480),  # noqa: B008 - a frozen value
+    record: Annotated[
+        Path, typer.Option(metavar="DIR", help="Record each stream to a folder in here.")
+    ] = Path("recordings"),
+    no_record: Annotated[bool, typer.Option("--no-record", help="Do not record.")] = False,
+    record_raw: Annotated[
+        _RawCodec, typer.Option(help="Record raw pictures as mjpeg, or as ffv1: lossless.")
+    ] = _RawCodec.mjpeg,
+    display: Annotated[
+        _Display, typer.Option(help="Windows: auto where there is a screen.")
+    ] = _Display.auto,
+    receive_buffer: Annotated[
+        int,
+        typer.Option(
+            min=4096, max=1 << 30, metavar="BYTES", help="Socket buffer to ask the kernel for."
+        ),
+    ] = DEFAULT_RECEIVE_BUFFER_BYTES,
+    frames: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Stop after so many frames.")
+    ] = None,
+    seconds: _Seconds = None,
+    stats: Annotated[
+        Path | None,
+        typer.Option(
+            callback=writable_file, metavar="FILE.json", help="Write counts and latencies here."
+        ),
+    ] = None,
+    offload: Annotated[
+        _Offload, typer.Option(help="Receive offload (Linux): force it on or off.")
+    ] = _Offload.auto,
+) -> None:
+    """Receive cameras: show them, and record them as they come."""
+    from udpstream.cli.receiving import ReceiveOptions, receive
+
+    receive(
+        ReceiveOptions(
+            address=address,
+            wire=wire.value,
+            size_wh=size.wh,
+            record=None if no_record else record,
+            record_raw_as=record_raw.value,
+            display=display.value,
+            receive_buffer_bytes=receive_buffer,
+            offload=offload.value,
+            frames=frames,
+            seconds=seconds,
+            stats=stats,
+        )
+    )
+
+
+@app.command(name="demo")
+def _demo(
+    seconds: Annotated[
+        float, typer.Option(min=1.0, metavar="S", help="How long to stream.")
+    ] = 10.0,
+    record: Annotated[Path, typer.Option(metavar="DIR", help="Record to a folder in here.")] = Path(
+        "recordings"
+    ),
+    display: Annotated[
+        _Display, typer.Option(help="A window: auto where there is a screen.")
+    ] = _Display.auto,
+) -> None:
+    """Stream a test card from a sender to a receiver on this machine."""
+    from udpstream.cli.demo import demo
+
+    demo(seconds=seconds, record=record, display=display.value)

@@ -1,0 +1,107 @@
+"""``udpstream send``: a source to a receiver."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from udpstream.adapters.address import split_host_port
+from udpstream.adapters.sources import open_source
+from udpstream.adapters.udp import Offload
+from udpstream.capture import Capture
+from udpstream.cli.signals import StopSignals
+from udpstream.cli.terminal import StatusLine, print_lines, say
+from udpstream.core.rate import RateMeter
+from udpstream.sender import CodecName, Sender, SenderWire
+
+_STATUS_PERIOD_S = 0.5
+_TAKE_S = 0.1  # how long a signal may wait for an answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendOptions:
+    """The options of ``udpstream send``, checked by the command line."""
+
+    address: str
+    source: str
+    loop: bool
+    codec: CodecName
+    quality: int
+    size_wh: tuple[int, int] | None
+    fps: float | None
+    frames: int | None
+    seconds: float | None
+    wire: SenderWire
+    datagram_bytes: int | None
+    offload: Offload
+
+
+def send(options: SendOptions) -> None:
+    """Send until the source ends, a bound is reached or a signal comes.
+
+    Raises:
+        UdpStreamError: the address, the source or the options cannot be had.
+    """
+    host, port = split_host_port(options.address, default_host="127.0.0.1")
+    source = open_source(
+        options.source, size_wh=options.size_wh, fps=options.fps, loop=options.loop, say=say
+    )
+    with (
+        StopSignals() as signals,
+        Capture(source, options.fps) as capture,
+        Sender(
+            host,
+            port,
+            codec=options.codec,
+            quality=options.quality,
+            fps=capture.fps,
+            wire=options.wire,
+            datagram_bytes=options.datagram_bytes,
+            offload=options.offload,
+        ) as sender,
+        StatusLine() as status,
+    ):
+        say(f"sending {options.source} to {sender.address} as {options.codec}; Ctrl+C ends")
+        begun_s = status_s = time.monotonic()
+        rate = RateMeter()
+        while not signals.event.is_set() and sender.stats.frames != options.frames:
+            now_s = time.monotonic()
+            if options.seconds is not None and now_s - begun_s >= options.seconds:
+                break
+            captured = capture.take(_TAKE_S)
+            if captured is not None:
+                sender.send(captured.frame_bgr, captured.captured_monotonic_s)
+                rate.add(time.monotonic())
+            elif capture.ended:
+                break
+            if now_s >= status_s:
+                status.show([_status(sender, rate)])
+                status_s = now_s + _STATUS_PERIOD_S
+    print_lines(_summary(sender, capture, time.monotonic() - begun_s))
+
+
+def _status(sender: Sender, rate: RateMeter) -> str:
+    fps = rate.per_second()
+    there = "receiver there" if sender.receiver_is_there else "no answer from a receiver"
+    return (
+        f"{sender.address}  {'-' if fps is None else f'{fps:.1f}'} fps  "
+        f"{sender.stats.frames:,} frames  {there}"
+    )
+
+
+def _summary(sender: Sender, capture: Capture, seconds: float) -> list[str]:
+    stats = sender.stats
+    encode, send_ = stats.encode.summary_ms(), stats.send.summary_ms()
+    megabytes, on_the_wire = stats.payload_bytes / 1e6, stats.wire_bytes / 1e6
+    lines = [
+        f"sent {stats.frames:,} frames to {sender.address} in {seconds:.1f} s",
+        f"  data      {megabytes:,.1f} MB of pictures, {on_the_wire:,.1f} MB on the wire",
+    ]
+    if stats.frames:
+        lines.append(
+            f"  times     encoding p50 {encode['p50']:.2f} ms, p99 {encode['p99']:.2f}; "
+            f"sending p50 {send_['p50']:.2f}, p99 {send_['p99']:.2f}"
+        )
+    if capture.skipped:
+        lines.append(f"  skipped   {capture.skipped:,} captured frames, for later ones")
+    return lines

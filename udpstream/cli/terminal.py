@@ -1,0 +1,130 @@
+"""What the commands print: messages, a status line, summaries."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from udpstream.adapters.recorder import RecordingSummary
+from udpstream.core.ledger import StreamReport
+
+# What one may want to pipe on goes to stdout; what is said meanwhile to stderr.
+_out = Console(highlight=False, soft_wrap=True)
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Print a line that a person should read now; from any thread."""
+    _err.print(Text(text))
+
+
+def complain(text: str) -> None:
+    """Print an error."""
+    _err.print(Text.assemble(("udpstream: error: ", "bold red"), text))
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """Print a result."""
+    for line in lines:
+        _out.print(Text(line))
+
+
+class StatusLine:
+    """One line at the foot of the terminal, rewritten in place; nothing where there is none.
+
+    Messages of `say` scroll by above it.
+    """
+
+    def __init__(self) -> None:
+        self._live = Live(console=_err, transient=True, auto_refresh=False)
+        self._shown = _err.is_terminal
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        if self._shown:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._shown:
+            self._live.stop()
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Put these lines there, each cut to the terminal's width."""
+        if self._shown:
+            text = Text("\n".join(lines), style="dim", no_wrap=True, overflow="ellipsis")
+            with self._lock:
+                self._live.update(text, refresh=True)
+
+
+def stream_status(report: StreamReport) -> str:
+    """A live stream in one line of at most 80 columns."""
+    ledger = report.ledger
+    fps = "-" if report.frames_per_second is None else f"{report.frames_per_second:.1f}"
+    p50 = ledger.latency.percentile(50)
+    latency = "-" if p50 is None else f"{p50 * 1e3:.1f} ms"
+    return (
+        f"{report.stream.camera}  {_size(report)} {report.codec}  {fps} fps  "
+        f"{ledger.delivered:,} frames  loss {ledger.lost_share:.2%}  latency {latency}"
+    )
+
+
+def stream_summary(report: StreamReport) -> list[str]:
+    """A stream that is over, in a few lines of about 80 columns."""
+    ledger = report.ledger
+    duration_s = report.ended_at - report.started_at
+    rate = (ledger.delivered - 1) / duration_s if ledger.delivered > 1 and duration_s > 0 else 0.0
+    lost = ", ".join(f"{loss.value} {count:,}" for loss, count in ledger.lost.items() if count)
+    picture = f"{_size(report)} {report.codec}"
+    reasons = f" ({lost})" if lost else ""
+    delivered = f"{ledger.sent:,} sent, {ledger.delivered:,} delivered"
+    lines = [
+        f"{report.stream.camera}  {picture}  {rate:.1f} fps for {duration_s:.1f} s",
+        f"  frames    {delivered}, {ledger.total_lost:,} lost{reasons}",
+    ]
+    latency = ledger.latency.summary_ms()
+    if latency["p50"] is not None:
+        lines.append(
+            f"  latency   p50 {latency['p50']:.2f} ms, p95 {latency['p95']:.2f}, "
+            f"p99 {latency['p99']:.2f}, clocks within {_clock_error(report)}"
+        )
+    if ledger.payload_bytes and not ledger.total_lost:
+        more = f", {ledger.wire_bytes / ledger.payload_bytes - 1:.1%} more on the wire"
+    else:
+        more = f", {ledger.wire_bytes / 1e6:,.1f} MB on the wire"
+    lines.append(f"  data      {ledger.payload_bytes / 1e6:,.1f} MB of pictures{more}")
+    if report.kernel_dropped:
+        lines.append(
+            f"  kernel    {report.kernel_dropped:,} datagrams found no room in this machine's "
+            "receive buffer"
+        )
+    return lines
+
+
+def recording_summary(recording: RecordingSummary) -> list[str]:
+    """A recording in a line for each file, and one for what is not in them."""
+    lines = [f"  recorded  {recording.path / name}" for name in recording.files]
+    missed = {reason: n for reason, n in recording.frames_not_written.items() if n}
+    if missed:
+        reasons = ", ".join(f"{reason.replace('_', ' ')} {n:,}" for reason, n in missed.items())
+        lines.append(f"            {sum(missed.values()):,} frames not written ({reasons})")
+    return lines
+
+
+def _size(report: StreamReport) -> str:
+    return "-" if report.size_wh is None else f"{report.size_wh[0]}x{report.size_wh[1]}"
+
+
+def _clock_error(report: StreamReport) -> str:
+    return "-" if report.clock_error_s is None else f"{report.clock_error_s * 1e3:.2f} ms"
