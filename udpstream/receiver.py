@@ -74,7 +74,8 @@ class Receiver:
             receive_buffer_bytes: socket buffer to ask the kernel for.
             max_frame_bytes: longer frames are refused at their header.
             offload: UDP_GRO where it works (``"auto"``), or force ``"on"`` or ``"off"``.
-            queue_frames: how many frames may wait for `read`; 1 is the latest only.
+            queue_frames: how many frames may wait for `read`; 1 is the latest only, and 0
+                is for those who need the sinks alone.
             sinks: who else gets each frame, on the receive thread.
             say: takes the few lines that a person should read.
 
@@ -225,6 +226,7 @@ class Receiver:
                         self._socket.kernel_dropped,
                         time.monotonic(),
                     )
+            if came:
                 self._carry_out()
             now_s = time.monotonic()
             if now_s >= tick_s:
@@ -269,11 +271,12 @@ class Receiver:
         )
         for sink in self._sinks:
             sink.deliver(frame)
-        with self._readable:
-            if len(self._queue) == self._queue.maxlen:
-                self.skipped += 1
-            self._queue.append(frame)
-            self._readable.notify()
+        if self._queue.maxlen:
+            with self._readable:
+                if len(self._queue) == self._queue.maxlen:
+                    self.skipped += 1
+                self._queue.append(frame)
+                self._readable.notify()
 
     def _report(self) -> None:
         if self._sinks:

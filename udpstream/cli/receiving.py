@@ -105,7 +105,7 @@ def receive(options: ReceiveOptions) -> None:
                 classic_size_wh=options.size_wh,
                 receive_buffer_bytes=options.receive_buffer_bytes,
                 offload=options.offload,
-                queue_frames=1,
+                queue_frames=0,
                 sinks=[FrameLimit(options.frames, sinks, signals.event)],
                 say=say,
             )
