@@ -25,6 +25,7 @@ class ClassicReassembler:
         self._ledger = ledger
         self._geometry = geometry
         self._payload: NDArray[np.uint8] = np.empty(0, np.uint8)
+        self._latest = b""  # the datagram taken last
         self._expected = 0  # the index that continues the run; 0 = no run
         self._skipping = False  # a run broke: wait for the next index 0
         self._kernel_dropped = 0
@@ -45,7 +46,7 @@ class ClassicReassembler:
         """
         index = int(datagram[0])
         chunk = datagram[CLASSIC_INDEX_BYTES:]
-        if self._is_repeat(index, chunk):
+        if self._is_repeat(datagram):
             self._ledger.duplicate_datagrams += 1
             return None
         if self._expected and kernel_dropped != self._kernel_dropped:
@@ -67,18 +68,20 @@ class ClassicReassembler:
             return None
         start = index * self._geometry.chunk_bytes
         self._payload[start : start + len(chunk)] = chunk
+        self._latest = datagram.tobytes()
         self._expected = index + 1
         self._progress_at = now
         if self._expected < self._geometry.chunks:
             return None
-        self._expected = 0
+        payload = self._payload
+        self._end_run()
         self._ledger.delivered += 1
-        self._ledger.payload_bytes += len(self._payload)
+        self._ledger.payload_bytes += len(payload)
         return WholeFrame(
             number=self._ledger.sent - 1,
             codec=Codec.RAW,
             size_wh=self._geometry.size_wh,
-            payload=self._payload,
+            payload=payload,
             captured_us=None,
         )
 
@@ -98,29 +101,35 @@ class ClassicReassembler:
     @property
     def memory_bytes(self) -> int:
         """Bytes set aside for a frame that is not whole."""
-        return self._payload.nbytes if self._expected else 0
+        return self._payload.nbytes
 
     def evict_oldest(self) -> bool:
         """Give up the run to free its memory; False if there is none."""
         if not self._expected:
             return False
         self._ledger.lost[Loss.EVICTED] += 1
-        self._expected = 0
+        self._end_run()
         self._skipping = True
         return True
 
-    def _is_repeat(self, index: int, chunk: NDArray[np.uint8]) -> bool:
-        """Whether the network delivered the run's latest datagram once more.
+    def _is_repeat(self, datagram: NDArray[np.uint8]) -> bool:
+        """Whether the network delivered the latest datagram once more.
 
-        Two neighbouring frames may hold the same bytes, but then index `expected - 1`
-        would have to follow itself with a whole frame lost between.
+        Neighbouring frames may hold the same bytes, but then an index would have to follow
+        itself with a whole frame lost between; or a frame be a single chunk.
         """
-        if not self._expected or index != self._expected - 1:
-            return False
-        start = index * self._geometry.chunk_bytes
-        return bool(np.array_equal(self._payload[start : start + len(chunk)], chunk))
+        return (
+            self._geometry.chunks > 1
+            and len(datagram) == len(self._latest)
+            and int(datagram[0]) == self._latest[0]
+            and datagram.tobytes() == self._latest
+        )
 
     def _tear(self) -> None:
         self._ledger.lost[Loss.TORN] += 1
-        self._expected = 0
+        self._end_run()
         self._skipping = True
+
+    def _end_run(self) -> None:
+        self._expected = 0
+        self._payload = np.empty(0, np.uint8)
