@@ -13,6 +13,8 @@ from collections import deque
 from dataclasses import dataclass
 
 _EXCHANGES = 16  # a quarter of a minute at one a second: long enough for a quiet moment
+_MAX_ROUND_TRIP_US = 10_000_000  # no answer takes longer; a longer one was not meant for us
+_MAX_OFFSET_US = 1 << 62  # what the wire's signed field holds, and some
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,13 @@ class ClockFilter:
         self._estimates: deque[ClockEstimate] = deque(maxlen=_EXCHANGES)
 
     def add(self, t1_us: int, t2_us: int, t3_us: int, t4_us: int) -> None:
-        """Take one exchange; one that went back in time is not believed."""
+        """Take one exchange; one that went back in time, or is beyond reason, is not believed."""
         round_trip_us = (t4_us - t1_us) - (t3_us - t2_us)
-        if round_trip_us < 0 or t4_us < t1_us:
-            return
         offset_us = ((t2_us - t1_us) + (t3_us - t4_us)) // 2
+        if t4_us < t1_us or not 0 <= round_trip_us <= _MAX_ROUND_TRIP_US:
+            return
+        if abs(offset_us) > _MAX_OFFSET_US:
+            return
         self._estimates.append(ClockEstimate(offset_us, -(-round_trip_us // 2)))
 
     def clear(self) -> None:

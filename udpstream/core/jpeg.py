@@ -10,6 +10,10 @@ from udpstream.protocol import Buffer
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 
+# Tables and metadata before the frame header: a large colour profile takes 255 segments.
+# Without a bound, a frame full of fill bytes would be read through one by one.
+_MAX_STEPS = 4_096
+
 
 def jpeg_size(payload: Buffer) -> tuple[int, int]:
     """Return the `(width, height)` that a JPEG's frame header states.
@@ -23,7 +27,9 @@ def jpeg_size(payload: Buffer) -> tuple[int, int]:
     if bytes(payload[:2]) != b"\xff\xd8":
         raise FrameError("not a JPEG: it does not begin with FF D8")
     at, end = 2, len(payload)
-    while at + 4 <= end:
+    for _ in range(_MAX_STEPS):
+        if at + 4 > end:
+            break
         if payload[at] != 0xFF:
             raise FrameError(f"a broken JPEG: no marker at byte {at}")
         marker = payload[at + 1]
@@ -39,4 +45,4 @@ def jpeg_size(payload: Buffer) -> tuple[int, int]:
             return width, height
         else:
             at += 2 + (payload[at + 2] << 8 | payload[at + 3])
-    raise FrameError("a broken JPEG: it ends before its frame header")
+    raise FrameError("a broken JPEG: no frame header where one should be")

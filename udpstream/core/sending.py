@@ -25,6 +25,7 @@ UNANSWERED_HELLO_PERIOD_S = 0.2  # so a receiver that starts later is found at o
 FIRST_HELLO_PERIOD_S = 0.02  # a first few in a row: one of them meets no queue, as NTP's iburst
 FIRST_HELLOS = 8
 WELCOME_TIMEOUT_S = 5.0
+_MAX_INTERVAL_US = 0xFFFF_FFFF  # what the wire holds: 71 minutes
 
 
 class SenderCore:
@@ -138,7 +139,7 @@ class SenderCore:
                 session=self._session,
                 clock_us=self._clock_us(now),
                 next_frame=self.frames_sent,
-                interval_us=round((self._interval_s or 0) * 1e6),
+                interval_us=min(round((self._interval_s or 0) * 1e6), _MAX_INTERVAL_US),
                 offset_us=clock.offset_us if clock else 0,
                 offset_error_us=clock.error_us if clock else NO_ESTIMATE_US,
             )
