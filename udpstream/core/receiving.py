@@ -201,6 +201,9 @@ class ReceiverCore:
         key = source, header.epoch
         state = self._table.get(key)
         if state is None:
+            if self._table.is_over(key):
+                self.dropped["after_bye"] += 1
+                return 1
             state = self._begin(key, now)
         assert isinstance(state.reassembler, Reassembler)
         if header.length > self._max_frame_bytes:
@@ -244,6 +247,7 @@ class ReceiverCore:
             case Bye() if state is not None and isinstance(state.reassembler, Reassembler):
                 state.reassembler.announce(message.frames, now)
                 self._end(state, now)
+                self._table.bury(state)
             case Bye() | Welcome():  # repeated, or not for us
                 pass
 
@@ -252,6 +256,9 @@ class ReceiverCore:
             self._end(state, now)  # restarted at the same port, with the same epoch by chance
             state = None
         if state is None:
+            if self._table.is_over((source, hello.epoch), hello.session):
+                self.dropped["after_bye"] += 1
+                return
             state = self._begin((source, hello.epoch), now)
         assert isinstance(state.reassembler, Reassembler)
         state.last_at = now
@@ -340,6 +347,7 @@ class ReceiverCore:
                 f"a stream from {state.key[0][0]} is refused: {MAX_STREAMS} cameras are being "
                 "received. Run a second receiver on another port.",
             )
+            self._table.remove(state)  # its books would count as delivered what was refused
             return False
         name = predecessor.stream.camera if predecessor and predecessor.stream else None
         self._table.establish(state, name)

@@ -31,6 +31,8 @@ MAX_MEMORY_BYTES = 256 << 20  # frames in flight, all streams together: ten raw 
 SILENT_S = 30.0  # after which a stream is let go
 TAKE_OVER_S = 0.3  # silence after which a new sender on the same host is the same camera,
 TAKE_OVER_INTERVALS = 3  # or so many frame intervals, for slow cameras
+UNKNOWN_INTERVAL_S = 1.0  # where neither hello nor frames tell it: that of the hellos
+MAX_ENDED = 64  # streams that said bye, of which datagrams may still be under way
 
 
 @dataclass(slots=True, eq=False)
@@ -66,8 +68,10 @@ class StreamState:
 
     def silence_allowed_s(self) -> float:
         """How long a live camera may be silent before another can take its place."""
-        interval_s = self.hello.interval_us / 1e6 if self.hello else 0.0
-        return max(TAKE_OVER_S, TAKE_OVER_INTERVALS * interval_s)
+        stated_s = self.hello.interval_us / 1e6 if self.hello else 0.0
+        per_second = self.rate.per_second()
+        measured_s = 1 / per_second if per_second else stated_s or UNKNOWN_INTERVAL_S
+        return max(TAKE_OVER_S, TAKE_OVER_INTERVALS * max(stated_s, measured_s))
 
     def report(self, wall_offset_s: float, kernel_dropped: int) -> StreamReport:
         """The books as they stand; only of a stream that is not provisional."""
@@ -92,6 +96,7 @@ class StreamTable:
     def __init__(self, max_memory_bytes: int = MAX_MEMORY_BYTES) -> None:
         self._states: dict[Key, StreamState] = {}
         self._cameras: dict[str, StreamState] = {}
+        self._ended: dict[Key, int | None] = {}  # the session of each, where it was told
         self._max_memory_bytes = max_memory_bytes
         self._streams_so_far = 0
 
@@ -115,16 +120,35 @@ class StreamTable:
         if state.stream is not None and self._cameras.get(state.stream.camera) is state:
             del self._cameras[state.stream.camera]
 
+    def bury(self, state: StreamState) -> None:
+        """Let a stream go for good: what the network still holds of it is not a new one."""
+        self.remove(state)
+        if len(self._ended) >= MAX_ENDED:
+            del self._ended[next(iter(self._ended))]
+        self._ended[state.key] = state.hello.session if state.hello else None
+
+    def is_over(self, key: Key, session: int | None = None) -> bool:
+        """Whether a stream with that key was buried; with another session it is a new one."""
+        if key not in self._ended:
+            return False
+        if session is not None and self._ended[key] != session:
+            del self._ended[key]
+            return False
+        return True
+
     def is_full(self) -> bool:
         """Whether no more cameras can be taken."""
         return len(self._cameras) >= MAX_STREAMS
 
     def predecessor(self, state: StreamState, now: float) -> StreamState | None:
         """The stream that a new one follows: same camera, restarted. None if there is none."""
-        for each in self._cameras.values():
-            same_socket = each.key[0] == state.key[0]
-            silent = now - each.last_at > each.silence_allowed_s()
-            if same_socket or (each.key[0][0] == state.key[0][0] and silent):
+        source = state.key[0]
+        same_host = [each for each in self._cameras.values() if each.key[0][0] == source[0]]
+        for each in same_host:
+            if each.key[0] == source:
+                return each
+        for each in same_host:
+            if now - each.last_at > each.silence_allowed_s():
                 return each
         return None
 
