@@ -32,8 +32,12 @@ class Pace:
 
 def buffer_capacity(datagram_bytes: int, receive_buffer_bytes: int) -> int:
     """How many datagrams of that size a receive buffer holds, at least 1."""
-    charge = _CHARGE_FACTOR * datagram_bytes + _CHARGE_BYTES
-    return max(1, receive_buffer_bytes // charge)
+    return max(1, receive_buffer_bytes // _charge_bytes(datagram_bytes))
+
+
+def buffer_need(datagrams: int, datagram_bytes: int) -> int:
+    """How large a receive buffer holds so many datagrams of that size, in bytes."""
+    return datagrams * _charge_bytes(datagram_bytes)
 
 
 def pace_frame(
@@ -54,3 +58,7 @@ def pace_frame(
     if interval_s is not None:
         gap_s = min(gap_s, _SPREAD * interval_s / bursts)
     return Pace(burst, gap_s)
+
+
+def _charge_bytes(datagram_bytes: int) -> int:
+    return _CHARGE_FACTOR * datagram_bytes + _CHARGE_BYTES

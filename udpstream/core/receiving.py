@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from udpstream.core.classic import ClassicReassembler
 from udpstream.core.ledger import Ledger, StreamReport
+from udpstream.core.pacing import buffer_need
 from udpstream.core.reassembly import Reassembler, WholeFrame
 from udpstream.core.stream import Stream
 from udpstream.core.streams import (
@@ -312,7 +313,23 @@ class ReceiverCore:
         state.ledger.datagrams += datagrams
         state.ledger.wire_bytes += datagrams * datagram_bytes
         if whole is not None:
+            if state.latest is None:
+                self._check_buffer(whole, datagram_bytes)
             self._deliver(state, whole, now)
+
+    def _check_buffer(self, whole: WholeFrame, datagram_bytes: int) -> None:
+        """Say so where the socket buffer does not hold what a frame is sent in."""
+        need = buffer_need(-(-len(whole.payload) // datagram_bytes), datagram_bytes)
+        granted = self._receive_buffer_bytes
+        if need > granted:
+            width, height = whole.size_wh
+            self._notice(
+                "buffer",
+                f"the receive buffer is {granted:,} bytes, and a {width}x{height} "
+                f"{whole.codec.value} frame at once needs {need:,}: it is sent in slower bursts. "
+                f"For less latency: sudo sysctl -w net.core.rmem_max={need}, and start again "
+                f"with --receive-buffer {need} or more.",
+            )
 
     def _deliver(self, state: StreamState, whole: WholeFrame, now: float) -> None:
         if state.stream is None and not self._establish(state, now):
