@@ -323,11 +323,13 @@ class ReceiverCore:
         granted = self._receive_buffer_bytes
         if need > granted:
             width, height = whole.size_wh
+            classic = whole.captured_us is None  # scripts know nothing of our buffer
+            effect = "some will be torn" if classic else "it is sent in slower bursts"
             self._notice(
                 "buffer",
                 f"the receive buffer is {granted:,} bytes, and a {width}x{height} "
-                f"{whole.codec.value} frame at once needs {need:,}: it is sent in slower bursts. "
-                f"For less latency: sudo sysctl -w net.core.rmem_max={need}, and start again "
+                f"{whole.codec.value} frame at once needs {need:,}: {effect}. "
+                f"To mend it: sudo sysctl -w net.core.rmem_max={need}, and start again "
                 f"with --receive-buffer {need} or more.",
             )
 
