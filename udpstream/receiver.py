@@ -13,6 +13,7 @@ from typing import Self
 from udpstream.adapters.udp import DEFAULT_RECEIVE_BUFFER_BYTES, Offload, UdpReceiver
 from udpstream.core.ledger import StreamReport
 from udpstream.core.receiving import (
+    Event,
     FrameArrived,
     Notice,
     ReceiverCore,
@@ -199,14 +200,16 @@ class Receiver:
 
     def _run(self) -> None:
         try:
-            try:
-                self._receive()
-            finally:
-                with self._core_lock:
-                    self._core.close(time.monotonic())
-                self._carry_out()
+            self._receive()
         except BaseException as error:  # noqa: BLE001 - read() raises it in its caller's thread
             self._error = error
+        try:
+            with self._core_lock:
+                self._core.close(time.monotonic())
+                events = self._take_events()
+            self._carry_out(events)
+        except BaseException as error:  # noqa: BLE001
+            self._error = self._error or error
         finally:
             self._socket.close()
             with self._readable:
@@ -217,23 +220,18 @@ class Receiver:
         tick_s = report_s = time.monotonic()
         while not self._closing.is_set():
             came = False
-            for batch in self._socket.read():
-                came = True
-                with self._core_lock:
+            with self._core_lock:
+                for batch in self._socket.read():
+                    came = True
                     self._core.feed(
-                        batch.source,
-                        batch.datagrams,
-                        self._socket.kernel_dropped,
-                        time.monotonic(),
+                        batch.source, batch.datagrams, batch.kernel_dropped, time.monotonic()
                     )
-            if came:
-                self._carry_out()
-            now_s = time.monotonic()
-            if now_s >= tick_s:
-                with self._core_lock:
+                now_s = time.monotonic()
+                if now_s >= tick_s:
                     self._core.handle_timer(now_s)
-                self._carry_out()
-                tick_s = now_s + _TICK_S
+                    tick_s = now_s + _TICK_S
+                events = self._take_events()
+            self._carry_out(events)
             if now_s >= report_s:
                 self._report()
                 report_s = now_s + _REPORT_PERIOD_S
@@ -242,14 +240,22 @@ class Receiver:
                 wait_s = _STOP_S if timer_s is None else max(timer_s - now_s, _TICK_S)
                 self._socket.wait(min(wait_s, _STOP_S))
 
-    def _carry_out(self) -> None:
+    def _take_events(self) -> list[Event]:
+        """What the core has brought about; to be called with the lock that it came about in.
+
+        So a stream is among the live or the ended ones, whenever somebody asks for reports.
+        """
+        events = self._core.events()
+        self._ended.extend(event.report for event in events if isinstance(event, StreamEnded))
+        return events
+
+    def _carry_out(self, events: list[Event]) -> None:
         """Hand on what the core has brought about."""
-        for event in self._core.events():
+        for event in events:
             match event:
                 case FrameArrived():
                     self._deliver(event)
                 case StreamEnded(report):
-                    self._ended.append(report)
                     for sink in self._sinks:
                         sink.ended(report.stream, report)
                 case Notice(text):

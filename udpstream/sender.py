@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import threading
@@ -19,7 +20,7 @@ from udpstream.core.histogram import Histogram
 from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES, Pace, pace_frame
 from udpstream.core.packetize import packetize_classic
 from udpstream.core.sending import SenderCore
-from udpstream.errors import FrameError
+from udpstream.errors import AddressError, FrameError
 from udpstream.protocol import (
     CLASSIC_CHUNK_BYTES,
     CLASSIC_INDEX_BYTES,
@@ -180,10 +181,14 @@ class Sender:
             captured_s: `time.monotonic()` at its capture.
 
         Raises:
-            FrameError, AddressError: as `send`.
+            FrameError: the picture is empty, too large, or not one that this wire carries.
+            AddressError: as `send`.
         """
-        if not len(payload):
-            raise FrameError("an empty frame cannot be sent")
+        if not len(payload) or not all(0 < side <= 0xFFFF for side in size_wh):
+            raise FrameError(
+                f"a frame of {size_wh[0]}x{size_wh[1]} in {len(payload)} bytes cannot be sent: "
+                "sides are 1 to 65535 pixels, and a payload has at least a byte"
+            )
         if codec is Codec.RAW and len(payload) != size_wh[0] * size_wh[1] * 3:
             raise FrameError(
                 f"{len(payload)} bytes are not a raw picture of {size_wh[0]}x{size_wh[1]}"
@@ -198,16 +203,17 @@ class Sender:
         self.stats.send.add(time.monotonic() - begun_s)
 
     def close(self) -> None:
-        """Say bye and close; more calls do nothing."""
+        """Say bye and close, after a frame that is being sent; more calls do nothing."""
         if self._closing.is_set():
             return
         self._closing.set()
         if self._listener is not None:
             self._listener.join()
-        if self._core is not None:
-            for _ in range(_BYES):
-                self._send_control(self._core.bye())
-        self._socket.close()
+        with self._lock:
+            if self._core is not None:
+                for _ in range(_BYES):
+                    self._try_control(self._core.bye())
+            self._socket.close()
 
     def __enter__(self) -> Self:
         return self
@@ -238,7 +244,7 @@ class Sender:
                 _sleep_until(begun_s + burst * pace.gap_s)
                 self._socket.send_all(datagrams[start : start + pace.burst])
             core.frame_sent()
-        self.stats.wire_bytes += datagrams.nbytes
+            self.stats.wire_bytes += datagrams.nbytes
 
     def _send_classic(
         self, payload: NDArray[np.uint8], codec: Codec, size_wh: tuple[int, int]
@@ -260,13 +266,18 @@ class Sender:
         self._socket.send(datagram)
         self.stats.wire_bytes += len(datagram)
 
+    def _try_control(self, datagram: bytes) -> None:
+        """Send a control datagram if it can leave; where it cannot, `send` says why."""
+        with contextlib.suppress(AddressError):
+            self._send_control(datagram)
+
     def _listen(self, core: SenderCore) -> None:
         """Take in what the receiver says, and say hello while no frames are sent."""
         while not self._closing.is_set():
             with self._lock:
                 hello = core.hello_due(time.monotonic())
                 if hello is not None:
-                    self._send_control(hello)
+                    self._try_control(hello)
                 wait_s = core.next_hello_at - time.monotonic()
             select.select([self._socket], [], [], min(max(wait_s, 0.0), _LISTEN_S))
             while (datagram := self._socket.receive()) is not None:

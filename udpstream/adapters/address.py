@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from dataclasses import dataclass
 
@@ -48,7 +49,7 @@ def split_host_port(text: str, default_host: str) -> tuple[str, int]:
         host, port = text, ""
     else:
         host, _, port = text.partition(":")
-    if port and not (port.isascii() and port.isdigit() and 0 < int(port) <= 0xFFFF):
+    if port and not (re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) <= 0xFFFF):
         raise AddressError(f"'{port}' in '{text}' is not a port: give a number from 1 to 65535")
     return host or default_host, int(port or DEFAULT_PORT)
 
@@ -62,8 +63,10 @@ def resolve(host: str, port: int, *, passive: bool = False) -> Endpoint:
         passive: for binding rather than sending.
 
     Raises:
-        AddressError: the host is not known.
+        AddressError: the host is not known, or the port is out of range.
     """
+    if not 0 <= port <= 0xFFFF:  # the resolver would quietly cut it to 16 bits
+        raise AddressError(f"{port} is not a port: give a number from 1 to 65535")
     flags = socket.AI_PASSIVE if passive else 0
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=flags)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import select
 import selectors
 import socket
 import struct
@@ -39,6 +40,7 @@ _LARGEST_READ_BYTES = 1 << 16  # a GRO read needs this much room, or it truncate
 # A few reads are taken together, so that numpy's cost a call is shared; more would fall
 # out of the L2 cache between the kernel's copy and ours.
 _ROOM_BYTES = 4 * _LARGEST_READ_BYTES
+_MOST_READS = 256  # at a time: a flood of tiny datagrams must not keep the reader from its timers
 
 DEFAULT_RECEIVE_BUFFER_BYTES = 8 << 20  # a raw 1080p frame is charged as 11 MB in bursts
 _SEND_BUFFER_BYTES = 1 << 20  # small, so that what waits in it adds little latency
@@ -124,13 +126,15 @@ class UdpSender:
     def receive(self) -> bytes | None:
         """A datagram that came back, or None if none waits."""
         while True:
+            if not _DONTWAIT and not select.select([self._socket], [], [], 0)[0]:
+                return None
             try:
                 return self._socket.recv(_LARGEST_READ_BYTES, _DONTWAIT)
-            except (BlockingIOError, TimeoutError):
+            except BlockingIOError:
                 return None
             except OSError as error:
-                # Nobody listens there (yet): ICMP told so. Windows says WSAECONNRESET.
-                if error.errno not in _NOBODY_THERE:
+                # Nobody listens there (yet), or a firewall or router refuses: ICMP told so.
+                if error.errno not in _TOLD:
                     raise
 
     def close(self) -> None:
@@ -139,7 +143,7 @@ class UdpSender:
 
     def _send(self, data: bytes | memoryview) -> bool:
         """Send, or lose, once; False where segmentation was refused and nothing left."""
-        for _ in range(3):
+        for attempt in range(3):
             try:
                 self._socket.send(data)
                 return True
@@ -151,6 +155,8 @@ class UdpSender:
                     self._may_segment = False
                     self._set_segment(0)
                     return False
+                if error.errno == errno.EMSGSIZE and not attempt:
+                    continue  # a router told of its MTU; now the kernel knows where to cut
                 if error.errno in _PASSING:
                     return True  # a full queue, or a link that is down: lost, and counted there
                 raise AddressError(self._send_problem(error, len(data))) from error
@@ -194,10 +200,13 @@ class Batch:
     Attributes:
         source: their address.
         datagrams: `(n, D)` uint8, a view that the next read overwrites.
+        kernel_dropped: datagrams of whatever source that had found no room before the
+            first of these came; between them, none was dropped.
     """
 
     source: Address
     datagrams: NDArray[np.uint8]
+    kernel_dropped: int
 
 
 class UdpReceiver:
@@ -207,7 +216,7 @@ class UdpReceiver:
         endpoint: where it is bound, with the port that the kernel chose for port 0.
         receive_buffer_bytes: what the kernel granted, in its own accounting.
         kernel_dropped: datagrams that found no room in that buffer, so far.
-        truncated: datagrams that were larger than any of ours can be.
+        truncated: datagrams that were empty, or larger than any of ours can be.
     """
 
     def __init__(
@@ -261,29 +270,33 @@ class UdpReceiver:
     def read(self) -> Iterator[Batch]:
         """What waits in the socket, as far as the room goes.
 
-        Datagrams of one size from one source that follow each other come as one batch,
-        however many reads it took. Take each batch before asking for the next.
+        Datagrams of one size from one source that follow each other, with no drop between,
+        come as one batch, however many reads it took. Take each batch before asking for the
+        next.
         """
         source: Address | None = None  # of the batch that is being gathered
         size = start = end = 0
-        while end <= _ROOM_BYTES - _LARGEST_READ_BYTES:
+        for _ in range(_MOST_READS):
+            if end > _ROOM_BYTES - _LARGEST_READ_BYTES:
+                break
             got = self._read_into(self._room_view[end : end + _LARGEST_READ_BYTES])
             if got is None:
                 break
             nbytes, ancillary, sender = got
+            dropped_before = self.kernel_dropped
             sent_size = self._note(ancillary) or nbytes
-            if sent_size != size or sender != source:
+            if sent_size != size or sender != source or self.kernel_dropped != dropped_before:
                 if end > start:
-                    yield self._batch(source, start, end, size)
+                    yield self._batch(source, start, end, size, dropped_before)
                 source, size, start = sender, sent_size, end
             end += nbytes
             if short := nbytes % size:  # the last of a coalesced read: a batch of its own
                 if end - short > start:
-                    yield self._batch(source, start, end - short, size)
-                yield self._batch(source, end - short, end, short)
+                    yield self._batch(source, start, end - short, size, self.kernel_dropped)
+                yield self._batch(source, end - short, end, short, self.kernel_dropped)
                 start = end
         if end > start:
-            yield self._batch(source, start, end, size)
+            yield self._batch(source, start, end, size, self.kernel_dropped)
 
     def send(self, datagram: bytes, to: Address) -> None:
         """Send one datagram back; if it cannot leave, it is lost like any other."""
@@ -295,13 +308,15 @@ class UdpReceiver:
         self._selector.close()
         self._socket.close()
 
-    def _batch(self, source: Address | None, start: int, end: int, size: int) -> Batch:
+    def _batch(
+        self, source: Address | None, start: int, end: int, size: int, dropped: int
+    ) -> Batch:
         assert source is not None
-        return Batch(source, self._room[start:end].reshape(-1, size))
+        return Batch(source, self._room[start:end].reshape(-1, size), dropped)
 
     def _read_into(self, room: memoryview) -> _Read | None:
-        """One system call that reads something; None if nothing waits."""
-        while True:
+        """One system call that reads something; None if nothing, or nothing but refuse, waits."""
+        for _ in range(_MOST_READS):
             try:
                 if _HAS_ANCILLARY:
                     nbytes, ancillary, flags, sender = self._socket.recvmsg_into(
@@ -319,6 +334,7 @@ class UdpReceiver:
             if nbytes and not flags & _TRUNCATED:
                 return nbytes, ancillary, sender
             self.truncated += 1
+        return None
 
     def _note(self, ancillary: Sequence[tuple[int, int, bytes]]) -> int:
         """Take what the kernel adds to a read; return the size of a datagram, 0 if not told."""
@@ -387,6 +403,9 @@ _HAS_ANCILLARY = hasattr(socket.socket, "recvmsg_into")
 _DONTWAIT: int = getattr(socket, "MSG_DONTWAIT", 0)
 _TRUNCATED: int = getattr(socket, "MSG_TRUNC", 0)
 _NOBODY_THERE = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
+_TOLD = _NOBODY_THERE | {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN,
+                         errno.ENETRESET, errno.EMSGSIZE, errno.ENOPROTOOPT, errno.EPROTO,
+                         errno.EACCES, errno.EPERM}  # fmt: skip
 _NO_SEGMENTS = frozenset({errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.EOPNOTSUPP})
 _PASSING = frozenset({errno.ENOBUFS, errno.EAGAIN, errno.ENETUNREACH, errno.EHOSTUNREACH,
                       errno.ENETDOWN, errno.EHOSTDOWN, errno.EPERM})  # fmt: skip
