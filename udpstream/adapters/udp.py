@@ -14,9 +14,8 @@ import selectors
 import socket
 import struct
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,8 @@ from udpstream.core.streams import Address
 from udpstream.errors import AddressError
 
 Offload: TypeAlias = Literal["auto", "on", "off"]
-_Read: TypeAlias = tuple[int, list[tuple[int, int, bytes]], Address]
+_Ancillary: TypeAlias = list[tuple[int, int, bytes]]
+_Read: TypeAlias = tuple[int, _Ancillary, int, Address]  # as `recvmsg_into` returns it
 
 # linux/udp.h and asm-generic/socket.h; Python's socket module does not name them.
 _SOL_UDP = 17
@@ -193,8 +193,7 @@ class UdpSender:
             self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Batch:
+class Batch(NamedTuple):
     """Datagrams of one size from one source, in the order in which they came.
 
     Attributes:
@@ -262,6 +261,11 @@ class UdpReceiver:
         self.endpoint = Endpoint(wanted.family, self._socket.getsockname())
         self._room = np.empty(_ROOM_BYTES, np.uint8)
         self._room_view = self._room.data
+        self._receive: Callable[[tuple[memoryview], int], _Read] = getattr(
+            self._socket, "recvmsg_into", self._receive_plain
+        )
+        self._ancillary: _Ancillary = []  # of the latest read, and what it said:
+        self._segment_bytes = 0
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until something can be read; False if nothing came in time."""
@@ -276,27 +280,25 @@ class UdpReceiver:
         """
         source: Address | None = None  # of the batch that is being gathered
         size = start = end = 0
+        dropped = self.kernel_dropped
         for _ in range(_MOST_READS):
             if end > _ROOM_BYTES - _LARGEST_READ_BYTES:
                 break
             got = self._read_into(self._room_view[end : end + _LARGEST_READ_BYTES])
             if got is None:
                 break
-            nbytes, ancillary, sender = got
-            dropped_before = self.kernel_dropped
-            sent_size = self._note(ancillary) or nbytes
-            if sent_size != size or sender != source or self.kernel_dropped != dropped_before:
-                if end > start:
-                    yield self._batch(source, start, end, size, dropped_before)
-                source, size, start = sender, sent_size, end
+            nbytes, ancillary, _, sender = got
+            if ancillary != self._ancillary:  # nearly always that of the read before
+                self._note(ancillary)
+            sent_size = self._segment_bytes or nbytes
+            if sent_size != size or sender != source or self.kernel_dropped != dropped:
+                yield from self._batches(source, start, end, size, dropped)
+                source, size, start, dropped = sender, sent_size, end, self.kernel_dropped
             end += nbytes
-            if short := nbytes % size:  # the last of a coalesced read: a batch of its own
-                if end - short > start:
-                    yield self._batch(source, start, end - short, size, self.kernel_dropped)
-                yield self._batch(source, end - short, end, short, self.kernel_dropped)
+            if nbytes % size:  # the last of a coalesced read is shorter: it ends the batch
+                yield from self._batches(source, start, end, size, dropped)
                 start = end
-        if end > start:
-            yield self._batch(source, start, end, size, self.kernel_dropped)
+        yield from self._batches(source, start, end, size, dropped)
 
     def send(self, datagram: bytes, to: Address) -> None:
         """Send one datagram back; if it cannot leave, it is lost like any other."""
@@ -308,43 +310,48 @@ class UdpReceiver:
         self._selector.close()
         self._socket.close()
 
-    def _batch(
+    def _batches(
         self, source: Address | None, start: int, end: int, size: int, dropped: int
-    ) -> Batch:
-        assert source is not None
-        return Batch(source, self._room[start:end].reshape(-1, size), dropped)
+    ) -> Iterator[Batch]:
+        """What was gathered: datagrams of one size, and a shorter one if there is a rest."""
+        if source is None or end == start:
+            return
+        rest = (end - start) % size
+        if end - rest > start:
+            yield Batch(source, self._room[start : end - rest].reshape(-1, size), dropped)
+        if rest:
+            yield Batch(source, self._room[end - rest : end].reshape(1, rest), dropped)
 
     def _read_into(self, room: memoryview) -> _Read | None:
         """One system call that reads something; None if nothing, or nothing but refuse, waits."""
         for _ in range(_MOST_READS):
             try:
-                if _HAS_ANCILLARY:
-                    nbytes, ancillary, flags, sender = self._socket.recvmsg_into(
-                        (room,), _ANCILLARY_BYTES
-                    )
-                else:
-                    nbytes, sender = self._socket.recvfrom_into(room)
-                    ancillary, flags = [], 0
+                got = self._receive((room,), _ANCILLARY_BYTES)
             except BlockingIOError:
                 return None
             except OSError as error:
                 if error.errno in _NOBODY_THERE:  # an answer of ours found nobody
                     continue
                 raise
-            if nbytes and not flags & _TRUNCATED:
-                return nbytes, ancillary, sender
+            if got[0] and not got[2] & _TRUNCATED:
+                return got
             self.truncated += 1
         return None
 
-    def _note(self, ancillary: Sequence[tuple[int, int, bytes]]) -> int:
-        """Take what the kernel adds to a read; return the size of a datagram, 0 if not told."""
-        size = 0
+    def _receive_plain(self, rooms: tuple[memoryview], _ancillary_bytes: int) -> _Read:
+        """What `recvmsg_into` does, where there is none."""
+        nbytes, sender = self._socket.recvfrom_into(rooms[0])
+        return nbytes, [], 0, sender
+
+    def _note(self, ancillary: _Ancillary) -> None:
+        """Take what the kernel adds to a read: the size of a datagram, and its drops so far."""
+        self._ancillary = ancillary
+        self._segment_bytes = 0
         for _, kind, value in ancillary:
             if kind == _UDP_GRO:
-                size = int.from_bytes(value[:4], sys.byteorder)
+                self._segment_bytes = int.from_bytes(value[:4], sys.byteorder)
             elif kind == _SO_RXQ_OVFL:
                 self.kernel_dropped = int.from_bytes(value[:4], sys.byteorder)
-        return size
 
     def _bind(self, wanted: Endpoint) -> None:
         try:
@@ -399,7 +406,6 @@ class UdpReceiver:
 
 
 _ANCILLARY_BYTES = 64  # room for the two that we asked for
-_HAS_ANCILLARY = hasattr(socket.socket, "recvmsg_into")
 _DONTWAIT: int = getattr(socket, "MSG_DONTWAIT", 0)
 _TRUNCATED: int = getattr(socket, "MSG_TRUNC", 0)
 _NOBODY_THERE = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
