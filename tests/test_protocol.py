@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from udpstream.errors import DatagramError
+from udpstream.protocol import (
+    HEADER_BYTES,
+    Bye,
+    ClassicGeometry,
+    Codec,
+    Control,
+    FrameHeader,
+    Hello,
+    Kind,
+    UnknownKindError,
+    UnknownVersionError,
+    Welcome,
+    epoch_of,
+    is_control,
+    is_marked,
+    pack_control,
+    pack_frame_header,
+    parse_control,
+    parse_frame_header,
+)
+
+RAW_HEADER = FrameHeader(
+    index=0, block=0, data=1, parity=0, epoch=0x1234, frame=7, length=12,
+    captured_us=0x01020304, width=2, height=2, codec=Codec.RAW, chunk_bytes=12,
+)  # fmt: skip
+JPEG_HEADER = FrameHeader(
+    index=1, block=0, data=2, parity=0, epoch=0x1234, frame=7, length=20,
+    captured_us=0x01020304, width=640, height=480, codec=Codec.JPEG, chunk_bytes=10,
+)  # fmt: skip
+PARITY_HEADER = FrameHeader(
+    index=0xC9, block=3, data=200, parity=55, epoch=0xFFFF, frame=0xFFFF_FFFF, length=700_000,
+    captured_us=0xFFFF_FFFF, width=65_535, height=1, codec=Codec.JPEG, chunk_bytes=1000,
+)  # fmt: skip
+HELLO = Hello(
+    epoch=0x1234, session=0x1122334455667788, clock_us=1_700_000_000_000_000, next_frame=7,
+    interval_us=33_333, offset_us=-250, offset_error_us=40,
+)  # fmt: skip
+WELCOME = Welcome(
+    epoch=0x1234, echo_us=1_700_000_000_000_000, received_us=1_700_000_000_000_100,
+    sent_us=1_700_000_000_000_150, receive_buffer_bytes=212_992,
+)  # fmt: skip
+BYE = Bye(epoch=0x1234, frames=7)
+
+RAW_HEX = """00 e1 01 00 01 00 12 34  00 00 00 07  00 00 00 0c  01 02 03 04  00 02 00 02
+             00 01 02 03 04 05 06 07 08 09 0a 0b"""
+JPEG_HEX = """01 e1 02 00 02 00 12 34  00 00 00 07  00 00 00 14  01 02 03 04  02 80 01 e0
+              0a 0b 0c 0d 0e 0f 10 11 12 13"""
+PARITY_HEX = "c9 e1 02 03 c8 37 ff ff  ff ff ff ff  00 0a ae 60  ff ff ff ff  ff ff 00 01" + (
+    " 55" * 1000
+)
+HELLO_HEX = """ff e1 40 00 00 00 12 34  11 22 33 44 55 66 77 88  00 06 0a 24 18 1e 40 00
+               00 00 00 00 00 00 00 07  00 00 82 35  ff ff ff ff ff ff ff 06  00 00 00 28"""
+WELCOME_HEX = """ff e1 41 00 00 00 12 34  00 06 0a 24 18 1e 40 00  00 06 0a 24 18 1e 40 64
+                 00 06 0a 24 18 1e 40 96  00 03 40 00"""
+BYE_HEX = "ff e1 42 00 00 00 12 34  00 00 00 00 00 00 00 07"
+
+RAW_DATAGRAM = bytes.fromhex(RAW_HEX)
+
+
+def check_wire(value: FrameHeader | Control, datagram: bytes) -> None:
+    """Assert that a value is written as these bytes, and that they are read as that value."""
+    if isinstance(value, FrameHeader):
+        assert pack_frame_header(value) == datagram[:HEADER_BYTES]
+        assert parse_frame_header(datagram) == value
+        assert not is_control(datagram)
+    else:
+        assert pack_control(value) == datagram
+        assert parse_control(datagram) == value
+        assert is_control(datagram)
+    assert is_marked(datagram)
+    assert epoch_of(datagram) == value.epoch
+
+
+@pytest.mark.parametrize(
+    ("value", "wire"),
+    [
+        (RAW_HEADER, RAW_HEX),
+        (JPEG_HEADER, JPEG_HEX),
+        (PARITY_HEADER, PARITY_HEX),
+        (HELLO, HELLO_HEX),
+        (WELCOME, WELCOME_HEX),
+        (BYE, BYE_HEX),
+    ],
+    ids=["raw", "jpeg", "parity", "hello", "welcome", "bye"],
+)
+def test_golden_bytes_both_ways(value: FrameHeader | Control, wire: str) -> None:
+    check_wire(value, bytes.fromhex(wire))
+
+
+def test_the_specification_shows_the_same_bytes() -> None:
+    page = Path(__file__).parents[1].joinpath("docs", "protocol.md").read_text(encoding="utf-8")
+    shown = re.sub(r"\s", "", page.partition("## Examples")[2])
+    for wire in (RAW_HEX, JPEG_HEX, HELLO_HEX, WELCOME_HEX, BYE_HEX):
+        assert re.sub(r"\s", "", wire) in shown
+
+
+# -- any bytes ----------------------------------------------------------------
+
+marked_bytes = st.builds(
+    lambda index, kind, rest: bytes([index, 0xE1, kind]) + rest,
+    st.sampled_from([0, 1, 254, 255]),
+    st.sampled_from([*Kind, 0x03, 0x43, 0x80, 0xC1]),
+    st.binary(max_size=80),
+)
+
+
+@given(st.one_of(st.binary(max_size=100), marked_bytes))
+def test_parsers_return_or_raise_datagram_error(datagram: bytes) -> None:
+    for parse in (parse_frame_header, parse_control):
+        for form in (datagram, memoryview(datagram), bytearray(datagram)):
+            try:
+                parse(form)  # type: ignore[operator]
+            except DatagramError as error:
+                assert str(error)  # noqa: PT017 - that nothing else comes out is the test
+    is_marked(datagram)
+    epoch_of(datagram)
+    ClassicGeometry().is_chunk(datagram)
+
+
+@given(st.data())
+def test_a_header_that_is_read_is_sound(data: st.DataObject) -> None:
+    datagram = bytearray(RAW_DATAGRAM if data.draw(st.booleans()) else bytes.fromhex(JPEG_HEX))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, HEADER_BYTES - 1))
+        datagram[at] = data.draw(st.integers(0, 255))
+    try:
+        header = parse_frame_header(datagram)
+    except DatagramError:
+        return
+    assert 0 < header.length
+    assert header.data_chunks <= 256 * header.data <= 65_280
+    assert header.index < header.data + header.parity <= 255
+    if header.position is None:
+        assert header.index >= header.data
+    else:
+        assert 0 <= header.position < header.data_chunks
+
+
+@given(
+    st.builds(
+        Hello,
+        epoch=st.integers(0, 0xFFFF),
+        session=st.integers(0, 2**64 - 1),
+        clock_us=st.integers(0, 2**64 - 1),
+        next_frame=st.integers(0, 2**64 - 1),
+        interval_us=st.integers(0, 2**32 - 1),
+        offset_us=st.integers(-(2**63), 2**63 - 1),
+        offset_error_us=st.integers(0, 2**32 - 1),
+    ),
+    st.binary(max_size=20),
+)
+def test_any_hello_comes_back_and_later_bytes_are_ignored(hello: Hello, later: bytes) -> None:
+    assert parse_control(pack_control(hello) + later) == hello
+
+
+# -- what breaks a rule -------------------------------------------------------
+
+
+def changed(datagram: bytes, at: int, *values: int) -> bytes:
+    return datagram[:at] + bytes(values) + datagram[at + len(values) :]
+
+
+@pytest.mark.parametrize(
+    ("datagram", "reason"),
+    [
+        (b"", "too few"),
+        (RAW_DATAGRAM[:7], "too few"),
+        (RAW_DATAGRAM[:24], "no chunk"),
+        (changed(RAW_DATAGRAM, 1, 0xD1), "no indexed mark"),
+        (changed(RAW_DATAGRAM, 0, 1), "index 1 in a block"),
+        (changed(RAW_DATAGRAM, 4, 0), "index 0 in a block of 0"),
+        (changed(RAW_DATAGRAM, 4, 255, 1), "block of 255"),
+        (changed(RAW_DATAGRAM, 3, 1), "block 1"),
+        (changed(RAW_DATAGRAM, 12, 0, 0, 0, 0), "empty frame"),
+        (changed(RAW_DATAGRAM, 20, 0, 0), "empty frame"),
+        (changed(RAW_DATAGRAM, 22, 0, 0), "empty frame"),
+        (changed(RAW_DATAGRAM, 15, 13), "raw frame of 2x2 with 13"),
+        (changed(bytes.fromhex(JPEG_HEX), 15, 10), "past the frame's end"),
+        (changed(bytes.fromhex(JPEG_HEX), 12, 255), "block 0 of 2 chunks"),  # over 256 blocks
+        (bytes.fromhex(HELLO_HEX), "control datagram"),
+    ],
+)
+def test_malformed_frame_datagrams(datagram: bytes, reason: str) -> None:
+    with pytest.raises(DatagramError, match=reason):
+        parse_frame_header(datagram)
+
+
+def test_an_index_past_the_last_chunk_is_refused_only_where_it_is_data() -> None:
+    last_block = changed(bytes.fromhex(PARITY_HEX), 0, 100)  # 700 chunks: 100 in block 3
+    with pytest.raises(DatagramError, match="past the frame's end"):
+        parse_frame_header(last_block)
+    assert parse_frame_header(changed(last_block, 0, 99)).position == 699
+    assert parse_frame_header(changed(last_block, 0, 200)).position is None
+
+
+@pytest.mark.parametrize(
+    ("wire", "name"), [(HELLO_HEX, "HELLO"), (WELCOME_HEX, "WELCOME"), (BYE_HEX, "BYE")]
+)
+def test_shortened_control_datagrams(wire: str, name: str) -> None:
+    datagram = bytes.fromhex(wire)
+    with pytest.raises(DatagramError, match=f"{name} of {len(datagram) - 1} bytes is too short"):
+        parse_control(datagram[:-1])
+    with pytest.raises(DatagramError, match="chunk index 9"):
+        parse_control(changed(datagram, 0, 9))
+
+
+def test_a_frame_datagram_is_no_control() -> None:
+    with pytest.raises(DatagramError, match="frame datagram"):
+        parse_control(changed(RAW_DATAGRAM, 0, 255))
+
+
+@pytest.mark.parametrize("version", [0, 2, 15])
+def test_other_versions_are_told_apart(version: int) -> None:
+    datagram = changed(RAW_DATAGRAM, 1, 0xE0 | version)
+    with pytest.raises(UnknownVersionError, match=f"wire version {version}"):
+        parse_frame_header(datagram)
+    assert is_marked(datagram)
+
+
+@pytest.mark.parametrize("kind", [0x00, 0x03, 0x43, 0x81])
+def test_other_kinds_are_told_apart(kind: int) -> None:
+    with pytest.raises(UnknownKindError, match=f"0x{kind:02x}"):
+        parse_frame_header(changed(RAW_DATAGRAM, 2, kind))
+
+
+@pytest.mark.parametrize(
+    "field", [{"frame": 2**32}, {"width": 65_536}, {"index": 256}, {"epoch": -1}]
+)
+def test_a_header_field_that_does_not_fit_is_refused(field: dict[str, Any]) -> None:
+    with pytest.raises(DatagramError, match="out of range"):
+        pack_frame_header(replace(RAW_HEADER, **field))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        replace(HELLO, interval_us=2**32),
+        replace(HELLO, offset_us=2**63),
+        replace(WELCOME, echo_us=-1),
+        replace(BYE, frames=2**64),
+    ],
+)
+def test_a_control_field_that_does_not_fit_is_refused(message: Control) -> None:
+    with pytest.raises(DatagramError, match="out of range"):
+        pack_control(message)
+
+
+def test_an_answer_is_never_longer_than_what_asked_for_it() -> None:
+    assert len(pack_control(WELCOME)) < len(pack_control(HELLO))
+
+
+# -- classic ------------------------------------------------------------------
+
+
+def test_the_classic_geometry() -> None:
+    geometry = ClassicGeometry()
+    assert (geometry.frame_bytes, geometry.chunks) == (921_600, 20)
+    assert [geometry.chunk_size(index) for index in (0, 19)] == [46_080, 46_080]
+    smaller = ClassicGeometry((320, 241))
+    assert (smaller.chunks, smaller.chunk_size(5)) == (6, 320 * 241 * 3 - 5 * 46_080)
+
+
+def test_a_classic_chunk_has_the_size_of_its_index() -> None:
+    geometry = ClassicGeometry((2, 2), chunk_bytes=5)
+    assert [geometry.is_chunk(bytes([index]) + bytes(5)) for index in range(4)] == [
+        True, True, False, False,
+    ]  # fmt: skip
+    assert geometry.is_chunk(b"\x02\x0a\x0b")
+    assert not geometry.is_chunk(b"")
+    assert not geometry.is_chunk(b"\x00")
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "chunk_bytes"),
+    [((4000, 3000), 46_080), ((640, 480), 0), ((640, 480), 65_507), ((0, 480), 46_080)],
+)
+def test_impossible_classic_geometries(size_wh: tuple[int, int], chunk_bytes: int) -> None:
+    if size_wh == (4000, 3000):
+        chunk_bytes = 4_000  # 9,000 chunks
+    with pytest.raises(DatagramError, match="classic chunks"):
+        ClassicGeometry(size_wh, chunk_bytes)
