@@ -87,7 +87,7 @@ class ClassicReassembler:
 
     def expire(self, now: float) -> None:
         """Give up a run that has paused for too long."""
-        if self._expected and now - self._progress_at >= GIVE_UP_S:
+        if self._expected and now >= self._progress_at + GIVE_UP_S:
             self._tear()
 
     def next_timer(self) -> float | None:
