@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udpstream.core.packetize import Packetizer, header_rows, packetize_classic
+from udpstream.core.packetize import Packetizer, fill_headers, packetize_classic
 from udpstream.errors import FrameError
 from udpstream.protocol import HEADER_BYTES, ClassicGeometry, Codec, parse_frame_header
 
@@ -57,8 +57,11 @@ def test_how_frames_are_cut(length: int, datagram_bytes: int, chunks: int, data:
     )
     assert len(datagrams) == chunks
     assert datagrams[0, 4] == data
-    assert np.array_equal(datagrams[:, :HEADER_BYTES], header_rows(datagrams[-1].tobytes()[:24],
-                                                                   chunks))  # fmt: skip
+    headers = np.empty((chunks, HEADER_BYTES), np.uint8)
+    fill_headers(headers, datagrams[-1].tobytes()[:HEADER_BYTES])
+    headers = np.empty((chunks, HEADER_BYTES), np.uint8)
+    fill_headers(headers, datagrams[-1, :HEADER_BYTES].tobytes())
+    assert np.array_equal(datagrams[:, :HEADER_BYTES], headers)
 
 
 def test_the_buffer_is_used_again_and_leaves_no_traces() -> None:

@@ -14,7 +14,7 @@ from udpstream.protocol import Codec
 __all__ = ["Frame", "Stream"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Frame:
     """One whole frame of one stream.
 

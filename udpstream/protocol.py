@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import struct
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from udpstream.errors import DatagramError
 
@@ -59,7 +59,7 @@ class Codec(enum.Enum):
         return Kind.RAW if self is Codec.RAW else Kind.JPEG
 
 
-_CODEC_OF_KIND = {codec.kind: codec for codec in Codec}
+_CODEC_OF_KIND: dict[int, Codec] = {codec.kind: codec for codec in Codec}
 
 _PREFIX = struct.Struct(">6BH")
 _FRAME = struct.Struct(">6BHIIIHH")
@@ -76,15 +76,14 @@ class UnknownKindError(DatagramError):
     """An indexed datagram of a kind that this version does not know."""
 
 
-@dataclass(frozen=True, slots=True)
-class FrameHeader:
+class FrameHeader(NamedTuple):
     """The header of a frame datagram, and what follows from it.
 
     `chunk_bytes` is not a field on the wire: it is the datagram's size less the
     header's.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which no header needs
     block: int
     data: int
     parity: int
@@ -167,15 +166,17 @@ def parse_frame_header(datagram: Buffer) -> FrameHeader:
     Raises:
         DatagramError: the bytes are not a well-formed frame datagram.
     """
-    kind = _parse_prefix(datagram)
-    codec = _CODEC_OF_KIND.get(kind)
-    if codec is None:
-        raise DatagramError(f"a control datagram ({kind.name}) where a frame's was expected")
     if len(datagram) < MIN_DATAGRAM_BYTES:
+        _parse_prefix(datagram)  # may know better what is wrong
         raise DatagramError(f"a frame datagram of {len(datagram)} bytes has no chunk")
-    index, _, _, block, data, parity, epoch, frame, length, captured_us, width, height = (
+    index, mark, kind, block, data, parity, epoch, frame, length, captured_us, width, height = (
         _FRAME.unpack_from(datagram)
     )
+    codec = _CODEC_OF_KIND.get(kind)
+    if mark != MARK_AND_VERSION or codec is None:
+        raise DatagramError(
+            f"a control datagram ({_parse_prefix(datagram).name}) where a frame's was expected"
+        )
     chunk_bytes = len(datagram) - HEADER_BYTES
     if not data or data + parity > MAX_CHUNKS_PER_BLOCK or index >= data + parity:
         raise DatagramError(f"index {index} in a block of {data} + {parity} chunks")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import Counter, deque
@@ -32,6 +33,9 @@ from udpstream.sinks import Sink
 QUEUE_FRAMES = 4  # between the link and a reader: 133 ms at 30 fps, and no more
 _REPORT_PERIOD_S = 1.0
 _TICK_S = 0.01  # how far off a timer may be
+# How long the socket may go unread when a reader has left: at 30 fps the next frame is not
+# due sooner, and a stock buffer holds what a paced sender sends in 4 ms.
+_HAND_BACK_S = 0.004
 _STOP_S = 0.1  # how long the receive thread may take to see that it should stop
 _MAX_ENDED_REPORTS = 256
 
@@ -41,9 +45,9 @@ _log = logging.getLogger("udpstream")
 class Receiver:
     """Receives pictures from any number of senders on one port.
 
-    A thread of its own reads the socket, so that a slow reader never makes the kernel
-    drop datagrams. Frames wait for `read` in a short queue; where the reader is too
-    slow the oldest are skipped, so that latency never grows.
+    A thread of its own reads the socket while no reader waits in `read`, so that a slow
+    reader never makes the kernel drop datagrams. Frames wait for `read` in a short queue;
+    where the reader is too slow the oldest are skipped, so that latency never grows.
 
     Example:
         with udpstream.Receiver(port=9505) as receiver:
@@ -101,7 +105,11 @@ class Receiver:
             classic=classic,
             max_frame_bytes=max_frame_bytes,
         )
-        self._core_lock = threading.Lock()  # the receive thread's, and who asks for reports
+        self._core_lock = threading.Lock()  # who pumps, and who asks for reports
+        self._pump_lock = threading.Lock()  # who reads the socket
+        self._reader_pumps = False  # a reader waits in the socket, and wants the pump lock
+        self._thread_pumps = False  # the receive thread does
+        self._tick_s = self._report_s = time.monotonic()
         self._ended: deque[StreamReport] = deque(maxlen=_MAX_ENDED_REPORTS)
         self._queue: deque[Frame] = deque(maxlen=queue_frames)
         self._readable = threading.Condition()
@@ -157,13 +165,17 @@ class Receiver:
         Raises:
             Exception: whatever ended the receive thread, a sink's error say.
         """
-        with self._readable:
-            self._readable.wait_for(lambda: self._queue or self._done, timeout)
-            if self._queue:
-                return self._queue.popleft()
-        if self._error is not None:
+        frame = self._pop()
+        if frame is None:
+            until_s = math.inf if timeout is None else time.monotonic() + timeout
+            if self._sinks:  # they are called on the receive thread, and on no other
+                self._await_frame(until_s)
+            else:
+                self._receive_frame(until_s)
+            frame = self._pop()
+        if frame is None and self._error is not None:
             raise self._error
-        return None
+        return frame
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames as they come, until the receiver is closed."""
@@ -183,6 +195,7 @@ class Receiver:
     def close(self) -> None:
         """End all streams, and wait for the receive thread; more calls do nothing."""
         self._closing.set()
+        self._socket.wake()
         self._thread.join()
 
     def __enter__(self) -> Self:
@@ -196,18 +209,66 @@ class Receiver:
     ) -> None:
         self.close()
 
-    # -- the receive thread -----------------------------------------------------
+    # -- reading --------------------------------------------------------------
+
+    def _pop(self) -> Frame | None:
+        try:
+            return self._queue.popleft()
+        except IndexError:
+            return None
+
+    def _await_frame(self, until_s: float) -> None:
+        """Wait until the receive thread has a frame."""
+        wait_s = None if until_s == math.inf else max(until_s - time.monotonic(), 0.0)
+        with self._readable:
+            self._readable.wait_for(lambda: self._queue or self._done, wait_s)
+
+    def _receive_frame(self, until_s: float) -> None:
+        """Do the receive thread's work in the caller's own, until there is a frame.
+
+        A frame that one thread hands to another is seen 0.1 to 0.2 ms later than one that a
+        thread has received itself: as long as all else between two ends on one machine. So
+        the receive thread steps aside while a reader waits, and takes over again when the
+        reader has been away for `_HAND_BACK_S`.
+        """
+        self._reader_pumps = True
+        if self._thread_pumps:
+            self._socket.wake()
+        try:
+            while not (self._queue or self._done or self._closing.is_set()):
+                wait_s = min(until_s - time.monotonic(), _STOP_S)
+                if wait_s < 0:
+                    return
+                with self._pump_lock:
+                    if not self._queue and not self._done:
+                        self._pump(wait_s)
+        except BaseException as error:
+            self._error = error
+            self._closing.set()
+            raise
+        finally:
+            self._reader_pumps = False
+
+    # -- the receive thread, or a reader in its place -----------------------------
 
     def _run(self) -> None:
         try:
-            self._receive()
+            while not self._closing.is_set():
+                with self._pump_lock:
+                    self._thread_pumps = True
+                    if not self._reader_pumps:
+                        self._pump(_STOP_S)
+                    self._thread_pumps = False
+                while self._reader_pumps and not self._closing.wait(_HAND_BACK_S):
+                    pass
         except BaseException as error:  # noqa: BLE001 - read() raises it in its caller's thread
             self._error = error
         try:
-            with self._core_lock:
-                self._core.close(time.monotonic())
-                events = self._take_events()
-            self._carry_out(events)
+            with self._pump_lock:
+                with self._core_lock:
+                    self._core.close(time.monotonic())
+                    events = self._take_events()
+                self._carry_out(events)
         except BaseException as error:  # noqa: BLE001
             self._error = self._error or error
         finally:
@@ -216,29 +277,45 @@ class Receiver:
                 self._done = True
                 self._readable.notify_all()
 
-    def _receive(self) -> None:
-        tick_s = report_s = time.monotonic()
-        while not self._closing.is_set():
-            came = False
+    def _pump(self, most_wait_s: float) -> None:
+        """Take in what waits in the socket, or wait for it; with the pump lock held."""
+        if self._take_in():
+            return
+        with self._core_lock:
+            timer_s = self._core.next_timer()
+        wait_s = most_wait_s
+        if timer_s is not None:
+            wait_s = min(wait_s, max(timer_s - time.monotonic(), _TICK_S))
+        if self._socket.wait(wait_s):
+            self._take_in()
+
+    def _take_in(self) -> bool:
+        """Feed the core all that waits in the socket, and carry out what comes of it.
+
+        A reader that waits gets its frame before anything else is done.
+        """
+        came = False
+        for batch in self._socket.read():
+            came = True
             with self._core_lock:
-                for batch in self._socket.read():
-                    came = True
-                    self._core.feed(
-                        batch.source, batch.datagrams, batch.kernel_dropped, time.monotonic()
-                    )
-                now_s = time.monotonic()
-                if now_s >= tick_s:
-                    self._core.handle_timer(now_s)
-                    tick_s = now_s + _TICK_S
+                self._core.feed(
+                    batch.source, batch.datagrams, batch.kernel_dropped, time.monotonic()
+                )
                 events = self._take_events()
             self._carry_out(events)
-            if now_s >= report_s:
-                self._report()
-                report_s = now_s + _REPORT_PERIOD_S
-            if not came:
-                timer_s = self._core.next_timer()
-                wait_s = _STOP_S if timer_s is None else max(timer_s - now_s, _TICK_S)
-                self._socket.wait(min(wait_s, _STOP_S))
+            if self._queue and self._reader_pumps:
+                return True
+        now_s = time.monotonic()
+        if now_s >= self._tick_s:
+            self._tick_s = now_s + _TICK_S
+            with self._core_lock:
+                self._core.handle_timer(now_s)
+                events = self._take_events()
+            self._carry_out(events)
+        if now_s >= self._report_s:
+            self._report_s = now_s + _REPORT_PERIOD_S
+            self._report()
+        return came
 
     def _take_events(self) -> list[Event]:
         """What the core has brought about; to be called with the lock that it came about in.
@@ -246,7 +323,8 @@ class Receiver:
         So a stream is among the live or the ended ones, whenever somebody asks for reports.
         """
         events = self._core.events()
-        self._ended.extend(event.report for event in events if isinstance(event, StreamEnded))
+        if events:
+            self._ended.extend(event.report for event in events if isinstance(event, StreamEnded))
         return events
 
     def _carry_out(self, events: list[Event]) -> None:
@@ -277,11 +355,10 @@ class Receiver:
         )
         for sink in self._sinks:
             sink.deliver(frame)
-        if self._queue.maxlen:
+        self.skipped += 0 < len(self._queue) == self._queue.maxlen
+        self._queue.append(frame)
+        if self._sinks:
             with self._readable:
-                if len(self._queue) == self._queue.maxlen:
-                    self.skipped += 1
-                self._queue.append(frame)
                 self._readable.notify()
 
     def _report(self) -> None:

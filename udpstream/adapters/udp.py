@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import select
-import selectors
 import socket
 import struct
 import sys
@@ -256,8 +256,10 @@ class UdpReceiver:
         if sys.platform == "linux":
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
         self._socket.setblocking(False)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._socket, selectors.EVENT_READ)
+        self._woken, self._waker = socket.socketpair()
+        self._woken.setblocking(False)
+        self._waker.setblocking(False)
+        self._poll = _poller(self._socket.fileno(), self._woken.fileno())
         self.endpoint = Endpoint(wanted.family, self._socket.getsockname())
         self._room = np.empty(_ROOM_BYTES, np.uint8)
         self._room_view = self._room.data
@@ -268,8 +270,18 @@ class UdpReceiver:
         self._segment_bytes = 0
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait until something can be read; False if nothing came in time."""
-        return bool(self._selector.select(timeout_s))
+        """Wait until something can be read; False if nothing came in time, or `wake` did."""
+        ready = self._poll(timeout_s)
+        if self._woken.fileno() in ready:
+            with contextlib.suppress(BlockingIOError):
+                while self._woken.recv(64):
+                    pass
+        return self._socket.fileno() in ready
+
+    def wake(self) -> None:
+        """End a `wait` in another thread; one that is not waiting ends its next at once."""
+        with contextlib.suppress(OSError):  # full: it is awake; closed: nobody waits
+            self._waker.send(b"!")
 
     def read(self) -> Iterator[Batch]:
         """What waits in the socket, as far as the room goes.
@@ -295,7 +307,9 @@ class UdpReceiver:
                 yield from self._batches(source, start, end, size, dropped)
                 source, size, start, dropped = sender, sent_size, end, self.kernel_dropped
             end += nbytes
-            if nbytes % size:  # the last of a coalesced read is shorter: it ends the batch
+            # A shorter datagram can only be the last of a coalesced read, and a read that had
+            # room for more was a burst's last: do not look for the next before it is used.
+            if nbytes % size or nbytes < _LARGEST_READ_BYTES - 2 * size:
                 yield from self._batches(source, start, end, size, dropped)
                 start = end
         yield from self._batches(source, start, end, size, dropped)
@@ -307,8 +321,8 @@ class UdpReceiver:
 
     def close(self) -> None:
         """Close the socket."""
-        self._selector.close()
-        self._socket.close()
+        for each in (self._socket, self._woken, self._waker):
+            each.close()
 
     def _batches(
         self, source: Address | None, start: int, end: int, size: int, dropped: int
@@ -403,6 +417,19 @@ class UdpReceiver:
         except OSError:
             return False
         return True
+
+
+def _poller(*files: int) -> Callable[[float], list[int]]:
+    """A function that waits so many seconds for input, and returns which files have some.
+
+    `poll` where there is one: `select` takes no file number above 1,023.
+    """
+    if not hasattr(select, "poll"):
+        return lambda timeout_s: select.select(files, (), (), timeout_s)[0]
+    poll = select.poll()
+    for file in files:
+        poll.register(file, select.POLLIN)
+    return lambda timeout_s: [file for file, _ in poll.poll(math.ceil(timeout_s * 1e3))]
 
 
 _ANCILLARY_BYTES = 64  # room for the two that we asked for

@@ -12,12 +12,13 @@ from udpstream.protocol import (
     MAX_CHUNKS_PER_BLOCK,
     MAX_DATAGRAM_BYTES,
     MIN_DATAGRAM_BYTES,
-    PREFIX_BYTES,
     ClassicGeometry,
     Codec,
     FrameHeader,
     pack_frame_header,
 )
+
+_INDICES = np.arange(MAX_CHUNKS_PER_BLOCK, dtype=np.uint8)
 
 
 class Packetizer:
@@ -36,8 +37,7 @@ class Packetizer:
             )
         self._epoch = epoch
         self._most_chunk_bytes = datagram_bytes - HEADER_BYTES
-        self._datagrams: NDArray[np.uint8] = np.empty((0, 0), np.uint8)
-        self._prefix = b""
+        self._room: NDArray[np.uint8] = np.empty(0, np.uint8)
 
     def packetize(
         self,
@@ -81,36 +81,28 @@ class Packetizer:
                 width=size_wh[0], height=size_wh[1], codec=codec, chunk_bytes=chunk_bytes,
             )
         )  # fmt: skip
-        datagrams = self._room(header, chunks, chunk_bytes)
-        datagrams[:, PREFIX_BYTES:HEADER_BYTES] = np.frombuffer(header, np.uint8)[PREFIX_BYTES:]
+        datagram_bytes = HEADER_BYTES + chunk_bytes
+        if len(self._room) < chunks * datagram_bytes:
+            self._room = np.empty(chunks * datagram_bytes, np.uint8)
+        datagrams = self._room[: chunks * datagram_bytes].reshape(chunks, datagram_bytes)
+        fill_headers(datagrams[:, :HEADER_BYTES], header)
         _fill(datagrams[:, HEADER_BYTES:], payload)
         return datagrams
 
-    def _room(self, header: bytes, chunks: int, chunk_bytes: int) -> NDArray[np.uint8]:
-        """The buffer for so many chunks, with the first eight bytes of each row in place.
 
-        Those change with the geometry only, which is why they come first on the wire.
-        """
-        shape = chunks, HEADER_BYTES + chunk_bytes
-        if self._datagrams.shape != shape or self._prefix != header[:PREFIX_BYTES]:
-            self._prefix = header[:PREFIX_BYTES]
-            self._datagrams = np.empty(shape, np.uint8)
-            self._datagrams[:, :HEADER_BYTES] = header_rows(header, chunks)
-        return self._datagrams
-
-
-def header_rows(header: bytes, chunks: int) -> NDArray[np.uint8]:
-    """The headers of a frame's data chunks in order, `(chunks, 24)` uint8.
+def fill_headers(rows: NDArray[np.uint8], header: bytes) -> None:
+    """Write the headers of a frame's data chunks, in order.
 
     Args:
+        rows: `(N, 24)` uint8, for all N of them.
         header: that of any one of them.
-        chunks: how many the frame has.
     """
-    rows = np.tile(np.frombuffer(header, np.uint8), (chunks, 1))
-    block, index = np.divmod(np.arange(chunks), header[4])
-    rows[:, 0] = index
-    rows[:, 3] = block
-    return rows
+    rows[:] = np.frombuffer(header, np.uint8)
+    if len(rows) <= header[4]:  # one block
+        rows[:, 0] = _INDICES[: len(rows)]
+        rows[:, 3] = 0
+    else:
+        rows[:, 3], rows[:, 0] = np.divmod(np.arange(len(rows)), header[4])
 
 
 def packetize_classic(payload: NDArray[np.uint8], geometry: ClassicGeometry) -> list[memoryview]:

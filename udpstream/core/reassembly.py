@@ -14,15 +14,16 @@ number that is neither in a gap nor partial has met its fate: its datagrams are 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from udpstream.core.ledger import Ledger, Loss
-from udpstream.core.packetize import header_rows
+from udpstream.core.packetize import fill_headers
 from udpstream.core.serial import unwrap
-from udpstream.protocol import HEADER_BYTES, PREFIX_BYTES, Codec, FrameHeader
+from udpstream.protocol import HEADER_BYTES, Codec, FrameHeader
 
 GIVE_UP_S = 0.1  # without a new chunk: three frames at 30 fps, far beyond a LAN's reordering
 MAX_PARTIAL_FRAMES = 32  # begun and not whole; a second at 30 fps
@@ -37,8 +38,7 @@ _FORETOLD_SHARE = 256
 _SAME = np.frombuffer(b"\x00\xff\xff\x00" + b"\xff" * (HEADER_BYTES - 4), np.uint64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class WholeFrame:
+class WholeFrame(NamedTuple):
     """One whole frame, as the core hands it on.
 
     Attributes:
@@ -134,7 +134,7 @@ class _Partial:
 
     def fits(self, header: FrameHeader) -> bool:
         """Whether a header says of the frame what the first one said."""
-        return replace(header, index=0, block=0) == replace(self.header, index=0, block=0)
+        return header[2:] == self.header[2:]  # all but index and block
 
     def place(self, datagrams: NDArray[np.uint8], now: float) -> tuple[int, int]:
         """Put chunks where they belong; return how many were new, and how many bad.
@@ -165,26 +165,11 @@ class _Partial:
         return count, bad
 
 
-class _HeaderTable:
-    """The headers of all of a frame's data chunks, in order, as one run of bytes.
-
-    From frame to frame only sixteen bytes change, the same in all rows.
-    """
-
-    def __init__(self) -> None:
-        self._rows: NDArray[np.uint8] = np.empty((0, HEADER_BYTES), np.uint8)
-        self._prefix = b""
-
-    def of(self, datagram: NDArray[np.uint8], chunks: int) -> bytes:
-        """The headers of the frame that `datagram` belongs to."""
-        header = datagram[:HEADER_BYTES].tobytes()
-        prefix = header[1:3] + header[4:PREFIX_BYTES]  # all but index and block
-        if self._prefix != prefix or len(self._rows) != chunks:
-            self._prefix = prefix
-            self._rows = header_rows(header, chunks)
-        else:
-            self._rows[:, PREFIX_BYTES:] = np.frombuffer(header, np.uint8)[PREFIX_BYTES:]
-        return self._rows.tobytes()
+def _all_headers(datagram: NDArray[np.uint8], chunks: int) -> bytes:
+    """The headers of all data chunks of the frame that `datagram` belongs to, in order."""
+    rows = np.empty((chunks, HEADER_BYTES), np.uint8)
+    fill_headers(rows, datagram[:HEADER_BYTES].tobytes())
+    return rows.tobytes()
 
 
 @dataclass(slots=True)
@@ -211,7 +196,6 @@ class Reassembler:
         self._next: int | None = None  # one above the highest number known; None before any
         self._last_delivered = -1
         self._current: _Partial | None = None  # what the latest datagram belonged to
-        self._headers = _HeaderTable()
         self.memory_bytes = 0
 
     def announce(self, next_frame: int, now: float) -> None:
@@ -254,15 +238,29 @@ class Reassembler:
             The frame if it is whole now, how many rows were taken, and how many of those
             were bad.
         """
-        partial = self._find(header, now)
+        number = self._number_of(header)
+        partial = self._partial.get(number)
         if partial is None:
-            taken = _leading_run(datagrams)
-            if self._is_behind(header):  # else of a frame that was lost, refused or joined midway
-                self._ledger.duplicate_datagrams += taken
-            return None, taken, 0
+            if not self._is_wanted(number, header, now):
+                taken = _leading_run(datagrams)
+                if number <= self._last_delivered:  # else it was lost, refused or joined midway
+                    self._ledger.duplicate_datagrams += taken
+                return None, taken, 0
+            chunks = header.data_chunks
+            if chunks <= len(datagrams):
+                whole = _take_whole(number, header, datagrams[:chunks])
+                if whole is not None:
+                    return self._hand_on(whole), chunks, 0
+            partial = self._begin(number, header, now)
+        return self._add(partial, header, datagrams, now)
+
+    def _add(
+        self, partial: _Partial, header: FrameHeader, datagrams: NDArray[np.uint8], now: float
+    ) -> tuple[WholeFrame | None, int, int]:
+        """Do what `feed` does, with a frame that is begun."""
         self._current = partial
         if partial.wants_headers and partial.fits(header):
-            partial.headers = self._headers.of(datagrams[0], header.data_chunks)
+            partial.headers = _all_headers(datagrams[0], header.data_chunks)
             self.memory_bytes += len(partial.headers)
         taken = new = partial.take_run(datagrams, now)
         bad = 0
@@ -280,10 +278,10 @@ class Reassembler:
     def expire(self, now: float) -> None:
         """Give up what has seen no progress for too long."""
         for partial in list(self._partial.values()):
-            if now - partial.progress_at >= self._give_up_s:
+            if now >= partial.progress_at + self._give_up_s:
                 loss = Loss.MALFORMED if partial.contradicted else Loss.MISSING
                 self._give_up(partial, loss)
-        while self._gaps and now - self._gaps[0].noticed_at >= self._give_up_s:
+        while self._gaps and now >= self._gaps[0].noticed_at + self._give_up_s:
             self._close_gap(0)
 
     def next_timer(self) -> float | None:
@@ -303,40 +301,35 @@ class Reassembler:
         """Give up all that is in flight: the stream has ended."""
         self.expire(now + self._give_up_s)
 
-    def _find(self, header: FrameHeader, now: float) -> _Partial | None:
-        """The partial frame that a header belongs to, begun if it is new; None if stale."""
+    def _number_of(self, header: FrameHeader) -> int:
+        """The whole number of a header's frame."""
         if self._next is None:
             # We joined in mid-stream. Unless this is a frame's beginning we could not have
             # had all of it, so counting starts with the next one.
-            number = header.frame
-            joined_midway = header.position != 0
-            self._next = number + joined_midway
-            if joined_midway:
-                return None
-        number = unwrap(header.frame, 32, near=self._next)
-        partial = self._partial.get(number)
-        if partial is not None:
-            return partial
+            self._next = header.frame + (header.position != 0)
+        return unwrap(header.frame, 32, near=self._next)
+
+    def _is_wanted(self, number: int, header: FrameHeader, now: float) -> bool:
+        """Whether to begin a frame of which nothing was seen; if not, its fate is booked."""
+        assert self._next is not None
         if number >= self._next:
             self._pass_over(number, now)
             self._next = number + 1
             self._ledger.sent += 1
         elif not self._split_gap(number):
-            return None
+            return False
         if header.length > self._max_frame_bytes:
             self._ledger.lost[Loss.OVERSIZED] += 1
-            return None
+            return False
+        return True
+
+    def _begin(self, number: int, header: FrameHeader, now: float) -> _Partial:
         if len(self._partial) >= MAX_PARTIAL_FRAMES:
             self.evict_oldest()
         partial = _Partial(number, header, now)
         self._partial[number] = partial
         self.memory_bytes += partial.memory_bytes
         return partial
-
-    def _is_behind(self, header: FrameHeader) -> bool:
-        """Whether a header's frame comes no later than the latest delivered one."""
-        assert self._next is not None
-        return unwrap(header.frame, 32, near=self._next) <= self._last_delivered
 
     def _pass_over(self, number: int, now: float) -> None:
         """Note that frames from the highest known to below `number` have not been seen."""
@@ -366,13 +359,17 @@ class Reassembler:
 
     def _complete(self, partial: _Partial) -> WholeFrame | None:
         self._forget(partial)
-        if partial.number < self._last_delivered:
+        return self._hand_on(_whole(partial.number, partial.header, partial.rows))
+
+    def _hand_on(self, whole: WholeFrame) -> WholeFrame | None:
+        """Book a whole frame as delivered; or as late, and keep it back."""
+        if whole.number < self._last_delivered:
             self._ledger.lost[Loss.LATE] += 1
             return None
-        self._last_delivered = partial.number
+        self._last_delivered = whole.number
         self._ledger.delivered += 1
-        self._ledger.payload_bytes += partial.header.length
-        return _whole(partial)
+        self._ledger.payload_bytes += len(whole.payload)
+        return whole
 
     def _give_up(self, partial: _Partial, loss: Loss) -> None:
         self._forget(partial)
@@ -392,12 +389,21 @@ def _leading_run(datagrams: NDArray[np.uint8]) -> int:
     return int(differs.argmax()) if differs.any() else len(datagrams)
 
 
-def _whole(partial: _Partial) -> WholeFrame:
-    header = partial.header
+def _take_whole(
+    number: int, header: FrameHeader, datagrams: NDArray[np.uint8]
+) -> WholeFrame | None:
+    """The frame, if these are all of its data chunks in order; small frames come so."""
+    expected = _all_headers(datagrams[0], len(datagrams))
+    if datagrams[:, :HEADER_BYTES].tobytes() != expected:
+        return None
+    return _whole(number, header, np.ascontiguousarray(datagrams[:, HEADER_BYTES:]))
+
+
+def _whole(number: int, header: FrameHeader, rows: NDArray[np.uint8]) -> WholeFrame:
     return WholeFrame(
-        number=partial.number,
+        number=number,
         codec=header.codec,
         size_wh=(header.width, header.height),
-        payload=partial.rows.reshape(-1)[: header.length],
+        payload=rows.reshape(-1)[: header.length],
         captured_us=header.captured_us,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +53,7 @@ _MOST_TOGETHER = 256
 MAX_NOTICES = 64  # of different things said once; a flood of forged sources says no more
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FrameArrived:
+class FrameArrived(NamedTuple):
     """A frame is whole. Times are Unix times in seconds, as in `udpstream.Frame`."""
 
     stream: Stream
@@ -131,7 +130,7 @@ class ReceiverCore:
         """Give up what is overdue, and let go of streams that fell silent."""
         for state in self._table:
             state.reassembler.expire(now)
-            if now - state.last_at >= SILENT_S:
+            if now >= state.last_at + SILENT_S:
                 self._end(state, now)
 
     def next_timer(self) -> float | None:
