@@ -99,7 +99,10 @@ class Sender:
         if not 1 <= quality <= 100:
             raise FrameError(f"a JPEG quality of {quality}: give 1 to 100")
         if wire == "classic" and codec != "raw":
-            raise FrameError(f"the classic wire carries raw pictures only, not {codec}")
+            raise FrameError(
+                f"the classic wire carries raw pictures only, not {codec}: "
+                "send raw, or on the indexed wire"
+            )
         if fps is not None and not fps > 0:
             raise FrameError(f"{fps} frames a second: give a number above 0")
         self.stats = SenderStats()
@@ -139,6 +142,11 @@ class Sender:
     def receiver_is_there(self) -> bool:
         """Whether a receiver has answered within the last seconds."""
         return self._core is not None and self._core.receiver_is_there
+
+    @property
+    def expects_answer(self) -> bool:
+        """Whether a receiver's answer can be heard: not on the classic wire, nor from a group."""
+        return self._core is not None and not self._socket.endpoint.is_multicast
 
     @property
     def segments(self) -> bool:

@@ -72,8 +72,7 @@ def resolve(host: str, port: int, *, passive: bool = False) -> Endpoint:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=flags)
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a host name"
-        raise AddressError(
-            f"unknown host '{host}' ({reason}): give the receiver's name or IP address"
-        ) from error
+        whose = "an address of this machine" if passive else "the receiver's name or IP address"
+        raise AddressError(f"unknown host '{host}' ({reason}): give {whose}") from error
     family, _, _, _, sockaddr = found[0]
     return Endpoint(family, sockaddr)  # type: ignore[arg-type]  # AF_INET or AF_INET6 only

@@ -33,7 +33,11 @@ def encode(codec: Codec, frame_bgr: NDArray[np.uint8], quality: int) -> NDArray[
         return np.ascontiguousarray(frame_bgr).reshape(-1)
     ok, payload = cv2.imencode(".jpg", frame_bgr, (cv2.IMWRITE_JPEG_QUALITY, quality))
     if not ok:
-        raise FrameError(f"OpenCV could not encode a {frame_bgr.shape} picture as JPEG")
+        height, width = frame_bgr.shape[:2]
+        raise FrameError(
+            f"OpenCV could not encode a {width}x{height} picture as JPEG: "
+            "send it raw, or a smaller one"
+        )
     return cast(NDArray[np.uint8], payload)
 
 

@@ -17,3 +17,6 @@ def main() -> None:
     except UdpStreamError as error:
         complain(str(error))
         sys.exit(1)
+    except OSError as error:  # of the standard streams; others have become ours
+        complain(str(error))
+        sys.exit(1)

@@ -20,6 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: whole lines at 80 columns, in any locale
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -83,7 +84,7 @@ def _root(
 @app.command(name="send")
 def _send(
     address: Annotated[
-        str, typer.Argument(metavar="[HOST[:PORT]]", help="The receiver, or a multicast group.")
+        str, typer.Argument(metavar="HOST[:PORT]", help="The receiver, or a multicast group.")
     ] = "127.0.0.1:9505",
     source: Annotated[
         str,
@@ -153,7 +154,7 @@ def _receive(
     address: Annotated[
         str,
         typer.Argument(
-            metavar="[HOST[:PORT]]",
+            metavar="HOST[:PORT]",
             help="Address of this machine to listen on, or a multicast group to join.",
         ),
     ] = "0.0.0.0:9505",

@@ -23,6 +23,9 @@ class Size:
         """Width and height."""
         return self.width, self.height
 
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
 
 def parse_size(text: str | Size) -> Size:
     """Read ``WxH``.
@@ -35,7 +38,9 @@ def parse_size(text: str | Size) -> Size:
     match = re.fullmatch(r"(\d{1,5})[xX*](\d{1,5})", text.strip())
     size = Size(int(match[1]), int(match[2])) if match else Size(0, 0)
     if not (0 < size.width <= MAX_SIDE and 0 < size.height <= MAX_SIDE):
-        raise typer.BadParameter(f"'{text}' is not a size: write WIDTHxHEIGHT, such as 640x480")
+        raise typer.BadParameter(
+            f"'{text}' is not a size: write WIDTHxHEIGHT, such as 640x480, each up to {MAX_SIDE}"
+        )
     return size
 
 
@@ -49,5 +54,7 @@ def writable_file(path: Path | None) -> Path | None:
         try:
             path.open("a").close()
         except OSError as error:
-            raise typer.BadParameter(f"cannot write {path}: {error.strerror}") from error
+            raise typer.BadParameter(
+                f"cannot write {path}: {error.strerror}: name a file that can be written"
+            ) from error
     return path

@@ -26,7 +26,7 @@ from udpstream.cli.terminal import (
 )
 from udpstream.core.ledger import StreamReport
 from udpstream.core.receiving import Wire
-from udpstream.errors import DisplayError
+from udpstream.errors import DisplayError, UdpStreamError
 from udpstream.frame import Frame, Stream
 from udpstream.receiver import Receiver
 from udpstream.sinks import Sink
@@ -86,7 +86,8 @@ def receive(options: ReceiveOptions) -> None:
     """Receive until a bound is reached, the last window is closed or a signal comes.
 
     Raises:
-        UdpStreamError: the address, the recordings' folder or a window cannot be had.
+        UdpStreamError: the address, the recordings' folder or a window cannot be had, or
+            the statistics cannot be written.
     """
     host, port = split_host_port(options.address, default_host="0.0.0.0")
     windows = _windows(options.display)
@@ -119,10 +120,11 @@ def receive(options: ReceiveOptions) -> None:
             recorder.close()
         if windows is not None:
             windows.close()
-    _print_summary(receiver, recorder)
-    if options.stats is not None:
-        stats = _stats(receiver, recorder, windows)
-        options.stats.write_text(json.dumps(stats, indent=2) + "\n", encoding="utf-8")
+    try:
+        if options.stats is not None:
+            _write_stats(options.stats, _stats(receiver, recorder, windows))
+    finally:
+        _print_summary(receiver, recorder)
 
 
 def _windows(display: Literal["auto", "on", "off"]) -> Windows | None:
@@ -190,6 +192,13 @@ def _stats(
         "streams": streams,
         "recordings": [_recording(each) for each in recorder.recordings()] if recorder else [],
     }
+
+
+def _write_stats(path: Path, stats: dict[str, object]) -> None:
+    try:
+        path.write_text(json.dumps(stats, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UdpStreamError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _recording(recording: RecordingSummary) -> dict[str, object]:

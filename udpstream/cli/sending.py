@@ -46,9 +46,9 @@ def send(options: SendOptions) -> None:
     source = open_source(
         options.source, size_wh=options.size_wh, fps=options.fps, loop=options.loop, say=say
     )
+    capture = Capture(source, options.fps)
     with (
         StopSignals() as signals,
-        Capture(source, options.fps) as capture,
         Sender(
             host,
             port,
@@ -60,10 +60,12 @@ def send(options: SendOptions) -> None:
             offload=options.offload,
         ) as sender,
         StatusLine() as status,
+        capture,  # last: its first frame waits for nobody
     ):
         say(f"sending {options.source} to {sender.address} as {options.codec}; Ctrl+C ends")
         begun_s = status_s = time.monotonic()
         rate = RateMeter()
+        answered = False
         while not signals.event.is_set() and sender.stats.frames != options.frames:
             now_s = time.monotonic()
             if options.seconds is not None and now_s - begun_s >= options.seconds:
@@ -72,21 +74,29 @@ def send(options: SendOptions) -> None:
             if captured is not None:
                 sender.send(captured.frame_bgr, captured.captured_monotonic_s)
                 rate.add(time.monotonic())
+                answered = answered or sender.receiver_is_there
             elif capture.ended:
                 break
             if now_s >= status_s:
                 status.show([_status(sender, rate)])
                 status_s = now_s + _STATUS_PERIOD_S
-    print_lines(_summary(sender, capture, time.monotonic() - begun_s))
+    lines = _summary(sender, capture, time.monotonic() - begun_s)
+    if sender.stats.frames and sender.expects_answer and not answered:
+        lines.append("  receiver  none answered: is one running there, and may UDP pass?")
+    print_lines(lines)
 
 
 def _status(sender: Sender, rate: RateMeter) -> str:
     fps = rate.per_second()
-    there = "receiver there" if sender.receiver_is_there else "no answer from a receiver"
-    return (
-        f"{sender.address}  {'-' if fps is None else f'{fps:.1f}'} fps  "
-        f"{sender.stats.frames:,} frames  {there}"
-    )
+    fields = [
+        sender.address,
+        f"{'-' if fps is None else f'{fps:.1f}'} fps",
+        f"{sender.stats.frames:,} frames",
+    ]
+    if sender.expects_answer:
+        there = sender.receiver_is_there
+        fields.append("receiver there" if there else "no answer from a receiver")
+    return "  ".join(fields)
 
 
 def _summary(sender: Sender, capture: Capture, seconds: float) -> list[str]:

@@ -7,9 +7,13 @@ import threading
 from types import FrameType, TracebackType
 from typing import Self
 
+# SIGHUP: the terminal was closed, and a recording is to be finished all the same.
 _SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    if hasattr(signal, name)
 ]
+_HANGUP = getattr(signal, "SIGHUP", None)
 
 
 class StopSignals:
@@ -18,9 +22,11 @@ class StopSignals:
     def __init__(self) -> None:
         self.event = threading.Event()
         self._before = {number: signal.getsignal(number) for number in _SIGNALS}
+        if self._before.get(_HANGUP) is signal.SIG_IGN:  # started by nohup
+            del self._before[_HANGUP]
 
     def __enter__(self) -> Self:
-        for number in _SIGNALS:
+        for number in self._before:
             signal.signal(number, self._stop)
         return self
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from collections.abc import Sequence
 from types import TracebackType
@@ -13,26 +15,52 @@ from rich.text import Text
 
 from udpstream.adapters.recorder import RecordingSummary
 from udpstream.core.ledger import StreamReport
+from udpstream.errors import UdpStreamError
+
+
+class _Console(Console):
+    """A console that falls silent when nobody reads it any more: the link goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.silence()
+
+    def silence(self) -> None:
+        """Print nothing from now on, nor what is still in a buffer."""
+        self.quiet = True
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self.file.fileno())
+        os.close(null)
+
 
 # What one may want to pipe on goes to stdout; what is said meanwhile to stderr.
-_out = Console(highlight=False, soft_wrap=True)
-_err = Console(stderr=True, highlight=False, soft_wrap=True)
+_out = _Console(highlight=False, soft_wrap=True)
+_err = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
     """Print a line that a person should read now; from any thread."""
-    _err.print(Text(text))
+    with contextlib.suppress(OSError):  # a terminal that was closed, a disk that is full
+        _err.print(Text(text))
 
 
 def complain(text: str) -> None:
     """Print an error."""
-    _err.print(Text.assemble(("udpstream: error: ", "bold red"), text))
+    with contextlib.suppress(OSError):
+        _err.print(Text.assemble(("udpstream: error: ", "bold red"), text))
 
 
 def print_lines(lines: Sequence[str]) -> None:
-    """Print a result."""
-    for line in lines:
-        _out.print(Text(line))
+    """Print a result.
+
+    Raises:
+        UdpStreamError: there is no room for it.
+    """
+    try:
+        for line in lines:
+            _out.print(Text(line))
+    except OSError as error:
+        _out.silence()
+        raise UdpStreamError(f"cannot print the result: {error.strerror}") from error
 
 
 class StatusLine:
@@ -48,7 +76,8 @@ class StatusLine:
 
     def __enter__(self) -> Self:
         if self._shown:
-            self._live.start()
+            with contextlib.suppress(OSError):
+                self._live.start()
         return self
 
     def __exit__(
@@ -58,13 +87,14 @@ class StatusLine:
         traceback: TracebackType | None,
     ) -> None:
         if self._shown:
-            self._live.stop()
+            with contextlib.suppress(OSError):
+                self._live.stop()
 
     def show(self, lines: Sequence[str]) -> None:
         """Put these lines there, each cut to the terminal's width."""
         if self._shown:
             text = Text("\n".join(lines), style="dim", no_wrap=True, overflow="ellipsis")
-            with self._lock:
+            with self._lock, contextlib.suppress(OSError):
                 self._live.update(text, refresh=True)
 
 
@@ -76,7 +106,7 @@ def stream_status(report: StreamReport) -> str:
     latency = "-" if p50 is None else f"{p50 * 1e3:.1f} ms"
     return (
         f"{report.stream.camera}  {_size(report)} {report.codec}  {fps} fps  "
-        f"{ledger.delivered:,} frames  loss {ledger.lost_share:.2%}  latency {latency}"
+        f"loss {ledger.lost_share:.2%}  latency {latency}  {ledger.delivered:,} frames"
     )
 
 

@@ -184,8 +184,9 @@ class StreamTable:
 
     def _free_name(self, host: str) -> str:
         # The host comes from the socket, not from the datagram; IPv6 has colons and may
-        # have a zone, which no path should have.
-        base = re.sub(r"[^0-9A-Za-z.-]", "-", host)
+        # have a zone, which no path should have, nor a dash at its beginning.
+        host = host.removeprefix("::ffff:")  # IPv4, as an IPv6 socket sees it
+        base = re.sub(r"[^0-9A-Za-z.-]", "-", f"0{host}" if host.startswith(":") else host)
         name, number = base, 1
         while name in self._cameras:
             number += 1
