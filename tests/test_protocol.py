@@ -240,7 +240,7 @@ def test_other_kinds_are_told_apart(kind: int) -> None:
 )
 def test_a_header_field_that_does_not_fit_is_refused(field: dict[str, Any]) -> None:
     with pytest.raises(DatagramError, match="out of range"):
-        pack_frame_header(replace(RAW_HEADER, **field))
+        pack_frame_header(RAW_HEADER._replace(**field))
 
 
 @pytest.mark.parametrize(

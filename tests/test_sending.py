@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.link_tools import SIZE_WH, WALL_S, payload_of
+from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES, pace_frame
+from udpstream.core.sending import (
+    FIRST_HELLO_PERIOD_S,
+    FIRST_HELLOS,
+    HELLO_PERIOD_S,
+    UNANSWERED_HELLO_PERIOD_S,
+    WELCOME_TIMEOUT_S,
+    SenderCore,
+)
+from udpstream.protocol import (
+    NO_ESTIMATE_US,
+    Bye,
+    Codec,
+    Hello,
+    Welcome,
+    pack_control,
+    parse_control,
+    parse_frame_header,
+)
+
+EPOCH = 0x1234
+WALL_US = round(WALL_S * 1e6)
+
+
+def make_core(interval_s: float | None = 1 / 30, datagram_bytes: int = 1400) -> SenderCore:
+    return SenderCore(
+        epoch=EPOCH, session=9, datagram_bytes=datagram_bytes, interval_s=interval_s,
+        wall_offset_s=WALL_S,
+    )  # fmt: skip
+
+
+def hello_of(core: SenderCore, now: float) -> Hello:
+    datagram = core.hello_due(now)
+    assert datagram is not None
+    message = parse_control(datagram)
+    assert isinstance(message, Hello)
+    return message
+
+
+def welcome(hello: Hello, *, ahead_us: int = 0, buffer_bytes: int = 8 << 20) -> bytes:
+    received_us = hello.clock_us + 100 + ahead_us
+    return pack_control(Welcome(EPOCH, hello.clock_us, received_us, received_us, buffer_bytes))
+
+
+def hellos_until(core: SenderCore, start: float, end: float, answer: bool) -> list[float]:
+    """Run a sender that is asked every 5 ms; return when it said hello."""
+    said = []
+    for tick in range(round((end - start) / 0.005)):
+        now = start + tick * 0.005
+        if core.hello_due(now) is not None:
+            said.append(now)
+            if answer:
+                now_us = WALL_US + round(now * 1e6)
+                core.receive(pack_control(Welcome(EPOCH, now_us, now_us, now_us, 1 << 20)), now)
+    return said
+
+
+def test_what_a_hello_says() -> None:
+    core = make_core()
+    assert hello_of(core, 2.0) == Hello(
+        EPOCH, 9, WALL_US + 2_000_000, 0, 33_333, 0, NO_ESTIMATE_US
+    )
+    core.frame_sent()
+    assert hello_of(core, 4.0).next_frame == 1
+    assert parse_control(core.bye()) == Bye(EPOCH, 1)
+
+
+def test_unanswered_hellos_come_each_fifth_of_a_second() -> None:
+    said = hellos_until(make_core(), 0.0, 2.0, answer=False)
+    assert len(said) == pytest.approx(2.0 / UNANSWERED_HELLO_PERIOD_S, abs=1)
+
+
+def test_answered_hellos_come_quickly_at_first_and_then_each_second() -> None:
+    core = make_core()
+    said = hellos_until(core, 0.0, 5.0, answer=True)
+    gaps = np.diff(said)
+    assert (gaps[: FIRST_HELLOS - 1] <= FIRST_HELLO_PERIOD_S + 0.005).all()
+    assert gaps[FIRST_HELLOS:] == pytest.approx(HELLO_PERIOD_S, abs=0.006)
+    assert core.next_hello_at == pytest.approx(said[-1] + HELLO_PERIOD_S)
+
+
+def test_a_receiver_that_answers_no_more_is_forgotten() -> None:
+    core = make_core()
+    hellos_until(core, 0.0, 1.0, answer=True)
+    assert core.receiver_is_there
+    said = hellos_until(core, 1.0, 1.0 + WELCOME_TIMEOUT_S + 3.0, answer=False)
+    assert not core.receiver_is_there
+    assert core.clock_estimate is None
+    assert said[-1] - said[-2] == pytest.approx(UNANSWERED_HELLO_PERIOD_S, abs=0.006)
+
+
+def test_a_bye_forgets_the_receiver_at_once() -> None:
+    core = make_core()
+    core.receive(welcome(hello_of(core, 0.0)), 0.001)
+    core.receive(pack_control(Bye(EPOCH, 0)), 0.002)
+    assert not core.receiver_is_there
+
+
+def test_the_clock_offset_is_told_with_the_next_hello() -> None:
+    core = make_core()
+    core.receive(welcome(hello_of(core, 0.0), ahead_us=-7_000_000), 0.0002)
+    hello = hello_of(core, 0.0002)
+    assert hello.offset_us == -7_000_000
+    assert hello.offset_error_us == 100
+
+
+def test_frames_are_paced_for_a_stock_buffer_until_the_receiver_tells_its_own() -> None:
+    core = make_core()
+    payload = payload_of(0, 921_600)
+    _, stock = core.packetize(payload, Codec.JPEG, SIZE_WH, 0.0)
+    core.receive(welcome(hello_of(core, 0.0), buffer_bytes=8 << 20), 0.001)
+    _, large = core.packetize(payload, Codec.JPEG, SIZE_WH, 0.0)
+    core.receive(pack_control(Bye(EPOCH, 0)), 0.002)
+    _, again = core.packetize(payload, Codec.JPEG, SIZE_WH, 0.0)
+    assert stock == again == pace_frame(670, 1400, STOCK_RECEIVE_BUFFER_BYTES, 1 / 30)
+    assert stock.burst < 670
+    assert (large.burst, large.gap_s) == (670, 0.0)
+
+
+def test_frame_numbers_rise_only_when_a_frame_has_left() -> None:
+    core = make_core()
+    for expected in (0, 0, 1):
+        datagrams, _ = core.packetize(payload_of(0), Codec.JPEG, SIZE_WH, 12.5)
+        header = parse_frame_header(datagrams[0].data)
+        assert header.frame == expected
+        assert header.captured_us == (WALL_US + 12_500_000) & 0xFFFF_FFFF
+        if core.frames_sent == 0 and expected == 0 and core.next_hello_at == 0.0:
+            hello_of(core, 0.0)  # a frame that did not leave: its number is used again
+        else:
+            core.frame_sent()
+
+
+@given(
+    st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1),
+    st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.001, 4.0]),
+)  # fmt: skip
+def test_no_welcome_makes_it_unable_to_speak(
+    echo_us: int, received_us: int, sent_us: int, buffer_bytes: int, now: float
+) -> None:
+    core = make_core()
+    core.receive(pack_control(Welcome(EPOCH, echo_us, received_us, sent_us, buffer_bytes)), now)
+    assert hello_of(core, 5.0).epoch == EPOCH
+    _, pace = core.packetize(payload_of(0, 100_000), Codec.JPEG, SIZE_WH, 5.0)
+    assert pace.burst >= 1
+
+
+@pytest.mark.parametrize(
+    ("echo_us", "received_us"),
+    [(0, 5), (WALL_US, 2**64 - 1), (2**64 - 1, 2**64 - 1), (WALL_US, 0)],
+)
+def test_welcomes_at_the_ends_of_their_ranges(echo_us: int, received_us: int) -> None:
+    core = make_core()
+    core.receive(pack_control(Welcome(EPOCH, echo_us, received_us, received_us, 1)), 0.001)
+    assert hello_of(core, 5.0).epoch == EPOCH
+
+
+@given(st.binary(max_size=60))
+def test_garbage_is_ignored(datagram: bytes) -> None:
+    core = make_core()
+    core.receive(datagram, 0.0)
+    assert not core.receiver_is_there
+
+
+def test_what_is_for_another_sender_is_ignored() -> None:
+    core = make_core()
+    core.receive(pack_control(Welcome(EPOCH + 1, 1, 2, 3, 4)), 0.0)
+    core.receive(pack_control(Hello(EPOCH, 1, 2, 3, 4)), 0.0)
+    assert not core.receiver_is_there
+    core.receive(welcome(hello_of(core, 0.0)), 0.001)
+    core.receive(pack_control(Bye(EPOCH + 1, 0)), 0.002)
+    assert core.receiver_is_there
+
+
+@pytest.mark.parametrize("interval_s", [None, 1e-6, 1.0, 1e5])
+def test_any_interval_fits_the_hello(interval_s: float | None) -> None:
+    hello = hello_of(make_core(interval_s), 0.0)
+    assert hello.interval_us == min(round((interval_s or 0) * 1e6), 2**32 - 1)
