@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from udpstream.adapters.udp import DEFAULT_RECEIVE_BUFFER_BYTES, Offload, UdpReceiver
+from udpstream.adapters.udp import DEFAULT_RECEIVE_BUFFER_BYTES, Batch, Offload, UdpReceiver
 from udpstream.core.ledger import StreamReport
 from udpstream.core.receiving import (
     Event,
@@ -109,6 +109,7 @@ class Receiver:
         self._pump_lock = threading.Lock()  # who reads the socket
         self._reader_pumps = False  # a reader waits in the socket, and wants the pump lock
         self._thread_pumps = False  # the receive thread does
+        self._batches: Iterator[Batch] = iter(())  # of the latest read, not fed yet
         self._tick_s = self._report_s = time.monotonic()
         self._ended: deque[StreamReport] = deque(maxlen=_MAX_ENDED_REPORTS)
         self._queue: deque[Frame] = deque(maxlen=queue_frames)
@@ -240,7 +241,7 @@ class Receiver:
                 if wait_s < 0:
                     return
                 with self._pump_lock:
-                    if not self._queue and not self._done:
+                    if not (self._queue or self._closing.is_set()):  # else it may be closed
                         self._pump(wait_s)
         except BaseException as error:
             self._error = error
@@ -263,6 +264,7 @@ class Receiver:
                     pass
         except BaseException as error:  # noqa: BLE001 - read() raises it in its caller's thread
             self._error = error
+            self._closing.set()
         try:
             with self._pump_lock:
                 with self._core_lock:
@@ -279,6 +281,7 @@ class Receiver:
 
     def _pump(self, most_wait_s: float) -> None:
         """Take in what waits in the socket, or wait for it; with the pump lock held."""
+        self._look_at_the_clock()
         if self._take_in():
             return
         with self._core_lock:
@@ -292,19 +295,33 @@ class Receiver:
     def _take_in(self) -> bool:
         """Feed the core all that waits in the socket, and carry out what comes of it.
 
-        A reader that waits gets its frame before anything else is done.
+        A reader that waits gets its frame before anything else is done. The rest of that
+        read is fed the next time: it has left the socket already.
         """
+        if self._feed():
+            return True
+        self._batches = self._socket.read()
+        return self._feed()
+
+    def _feed(self) -> bool:
+        """Feed the core the batches of the latest read; return whether there were any."""
         came = False
-        for batch in self._socket.read():
+        for batch in self._batches:
             came = True
             with self._core_lock:
                 self._core.feed(
                     batch.source, batch.datagrams, batch.kernel_dropped, time.monotonic()
                 )
+                if not self._core.has_news:
+                    continue
                 events = self._take_events()
             self._carry_out(events)
             if self._queue and self._reader_pumps:
-                return True
+                break
+        return came
+
+    def _look_at_the_clock(self) -> None:
+        """Do what is due by time, and not by what comes."""
         now_s = time.monotonic()
         if now_s >= self._tick_s:
             self._tick_s = now_s + _TICK_S
@@ -315,7 +332,6 @@ class Receiver:
         if now_s >= self._report_s:
             self._report_s = now_s + _REPORT_PERIOD_S
             self._report()
-        return came
 
     def _take_events(self) -> list[Event]:
         """What the core has brought about; to be called with the lock that it came about in.
@@ -323,8 +339,7 @@ class Receiver:
         So a stream is among the live or the ended ones, whenever somebody asks for reports.
         """
         events = self._core.events()
-        if events:
-            self._ended.extend(event.report for event in events if isinstance(event, StreamEnded))
+        self._ended.extend(event.report for event in events if isinstance(event, StreamEnded))
         return events
 
     def _carry_out(self, events: list[Event]) -> None:
