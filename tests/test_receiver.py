@@ -1,0 +1,466 @@
+"""A receiver on real sockets, with our sender and with the plain scripts."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.classic_send import picture as classic_picture
+from tests.classic_send import send_frame as classic_send_frame
+from tests.link_tools import balanced, datagrams_of
+from udpstream import AddressError, Codec, DatagramError, Frame, Receiver, Sender, Stream
+from udpstream.core.ledger import Loss, StreamReport
+
+SIZE_WH = (320, 240)
+
+
+def picture(number: int) -> NDArray[np.uint8]:
+    """A picture that no other number has."""
+    rng = np.random.default_rng(number)
+    return rng.integers(0, 256, (SIZE_WH[1], SIZE_WH[0], 3), dtype=np.uint8)
+
+
+def until(true: object, within_s: float = 5.0) -> bool:
+    """Wait until a condition holds; False if it does not in time."""
+    end_s = time.monotonic() + within_s
+    while not true():  # type: ignore[operator]
+        if time.monotonic() > end_s:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+class Gathering:
+    """A sink that keeps all that it is told."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.reports: list[StreamReport] = []
+        self.updates: list[StreamReport] = []
+        self.threads: set[str] = set()
+
+    def deliver(self, frame: Frame) -> None:
+        self.frames.append(frame)
+        self.threads.add(threading.current_thread().name)
+
+    def ended(self, stream: Stream, report: StreamReport) -> None:
+        assert report.stream == stream
+        self.reports.append(report)
+
+    def update(self, report: StreamReport) -> None:
+        self.updates.append(report)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver("127.0.0.1", 0, say=lambda _: None) as receiver:
+        yield receiver
+
+
+# -- frames -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sinks", [False, True])
+@pytest.mark.parametrize("offload", ["auto", "off"])
+def test_raw_frames_come_whole_and_equal(sinks: bool, offload: str) -> None:
+    sink = Gathering()
+    with (
+        Receiver("127.0.0.1", 0, sinks=(sink,) if sinks else ()) as receiver,
+        Sender("127.0.0.1", receiver.port, codec="raw", offload=offload) as sender,  # type: ignore[arg-type]
+    ):
+        for number in range(200):
+            sender.send(picture(number))
+            frame = receiver.read(5.0)
+            assert frame is not None
+            assert frame.number == number
+            assert np.array_equal(frame.image, picture(number))
+        assert frame.codec is Codec.RAW
+        assert frame.size_wh == SIZE_WH
+        assert frame.payload.readonly
+        (report,) = receiver.reports()
+        assert (report.ledger.sent, report.ledger.delivered) == (200, 200)
+        assert not +receiver.dropped
+        assert receiver.skipped == 0
+    assert sink.threads == ({"udpstream-receiver"} if sinks else set())
+
+
+def test_jpeg_frames_come_as_they_were_sent(receiver: Receiver) -> None:
+    with Sender("127.0.0.1", receiver.port, codec="jpeg", quality=70) as sender:
+        for number in range(200):
+            payload = np.random.default_rng(number).integers(0, 256, 3000 + number, np.uint8)
+            sender.send_encoded(payload, Codec.JPEG, SIZE_WH, time.monotonic())
+            frame = receiver.read(5.0)
+            assert frame is not None
+            assert bytes(frame.payload) == payload.tobytes()
+        sender.send(np.zeros((240, 320, 3), np.uint8))
+        frame = receiver.read(5.0)
+        assert frame is not None
+        assert frame.image.shape == (240, 320, 3)
+        assert frame.image.max() < 5
+
+
+def test_frames_tell_when_they_were_captured(receiver: Receiver) -> None:
+    with Sender("127.0.0.1", receiver.port) as sender:
+        assert until(lambda: sender.receiver_is_there)
+        frame = None
+        while frame is None or frame.latency_s is None:
+            captured_s = time.monotonic() - 0.5
+            captured_at = time.time() - 0.5
+            sender.send(picture(0), captured_s)
+            frame = receiver.read(5.0)
+            assert frame is not None
+        assert frame.captured_at == pytest.approx(captured_at, abs=0.1)
+        assert frame.received_at == pytest.approx(time.time(), abs=1.0)
+        assert frame.latency_s == pytest.approx(0.5, abs=0.2)
+
+
+def test_two_senders_at_once_lose_nothing(receiver: Receiver) -> None:
+    """What was read of one must not get lost when the other's frame is handed out."""
+    got: dict[int, list[int]] = {}
+    with (
+        Sender("127.0.0.1", receiver.port, codec="raw") as first,
+        Sender("127.0.0.1", receiver.port, codec="raw") as second,
+    ):
+        small = picture(0)[:40]
+        for number in range(150):
+            first.send(small)
+            second.send(small[:, :-1])
+            for _ in range(2):
+                frame = receiver.read(5.0)
+                assert frame is not None
+                got.setdefault(frame.stream.id, []).append(frame.number)
+        cameras = {report.stream.camera for report in receiver.reports()}
+    assert got == {1: list(range(150)), 2: list(range(150))}
+    assert cameras == {"127.0.0.1", "127.0.0.1-2"}
+
+
+def test_a_burst_from_two_senders_that_is_read_later_loses_nothing() -> None:
+    with Receiver("127.0.0.1", 0, queue_frames=200) as receiver:
+        address = ("127.0.0.1", receiver.port)
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two,
+        ):
+            for number in range(50):
+                for row_one, row_two in zip(
+                    datagrams_of(number, 300, epoch=1), datagrams_of(number, 299, epoch=2),
+                    strict=True,
+                ):  # fmt: skip
+                    one.sendto(row_one.tobytes(), address)
+                    two.sendto(row_two.tobytes(), address)
+            for _ in range(100):
+                assert receiver.read(5.0) is not None
+        for report in receiver.reports():
+            assert (report.ledger.delivered, report.ledger.total_lost) == (50, 0)
+
+
+# -- starts and stops ---------------------------------------------------------
+
+
+def test_either_end_may_stop_and_start_in_any_order() -> None:
+    port = None
+    with Sender("127.0.0.1", free_port()) as sender:
+        port = int(sender.address.rpartition(":")[2])
+        sender.send(picture(0))  # nobody is there yet
+        for life in range(3):
+            with Receiver("127.0.0.1", port) as receiver:
+                assert until(lambda: sender.receiver_is_there)
+                sender.send(picture(life))
+                assert receiver.read(5.0) is not None
+            assert until(lambda: not sender.receiver_is_there)
+            sender.send(picture(life))
+    with Receiver("127.0.0.1", port) as receiver:
+        for life in range(3):
+            with Sender("127.0.0.1", port) as sender:
+                sender.send(picture(life))
+                frame = receiver.read(5.0)
+                assert frame is not None
+                assert (frame.number, frame.stream.id) == (0, life + 1)
+                assert frame.stream.camera == "127.0.0.1"
+            assert until(lambda: not receiver.live_reports())
+        assert [report.ledger.sent for report in receiver.reports()] == [1, 1, 1]
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_closing_wakes_who_reads_and_may_be_repeated(receiver: Receiver) -> None:
+    got: list[object] = ["nothing yet"]
+
+    def read() -> None:
+        got[0] = receiver.read()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    time.sleep(0.05)
+    receiver.close()
+    reader.join(5.0)
+    assert not reader.is_alive()
+    assert got == [None]
+    receiver.close()
+    assert receiver.read() is None
+    assert list(receiver) == []
+    assert receiver.error is None
+
+
+def test_closing_while_readers_read_never_ends_in_an_error() -> None:
+    for _ in range(30):
+        receiver = Receiver("127.0.0.1", 0)
+        errors: list[BaseException] = []
+
+        def read(receiver: Receiver = receiver, errors: list[BaseException] = errors) -> None:
+            try:
+                while receiver.read(0.01) is not None or not receiver._closing.is_set():
+                    pass
+            except BaseException as error:  # noqa: BLE001
+                errors.append(error)
+
+        readers = [threading.Thread(target=read) for _ in range(2)]
+        for reader in readers:
+            reader.start()
+        with Sender("127.0.0.1", receiver.port, codec="raw") as sender:
+            for number in range(3):
+                sender.send(picture(number))
+            receiver.close()
+        for reader in readers:
+            reader.join(5.0)
+        assert errors == []
+        assert receiver.error is None
+
+
+def test_reading_ends_in_time(receiver: Receiver) -> None:
+    begun_s = time.monotonic()
+    assert receiver.read(0.0) is None
+    assert receiver.read(0.05) is None
+    assert 0.05 <= time.monotonic() - begun_s < 2.0
+
+
+def test_frames_that_are_there_can_still_be_read_after_closing() -> None:
+    receiver = Receiver("127.0.0.1", 0)
+    with Sender("127.0.0.1", receiver.port) as sender:
+        for number in range(3):
+            sender.send(picture(number))
+        assert until(lambda: len(receiver._queue) == 3)
+        receiver.close()
+    assert [frame.number for frame in receiver] == [0, 1, 2]
+
+
+# -- a slow reader ------------------------------------------------------------
+
+
+def test_a_slow_reader_skips_and_gets_the_latest() -> None:
+    with (
+        Receiver("127.0.0.1", 0, queue_frames=2) as receiver,
+        Sender("127.0.0.1", receiver.port, codec="raw") as sender,
+    ):
+        for number in range(50):
+            sender.send(picture(number))
+        assert until(lambda: receiver.reports() and receiver.reports()[0].ledger.delivered == 50)
+        numbers = []
+        while (frame := receiver.read(0.0)) is not None:
+            numbers.append(frame.number)
+        assert numbers == [48, 49]
+        assert receiver.skipped == 48
+
+
+def test_a_receiver_for_sinks_alone_keeps_no_queue() -> None:
+    sink = Gathering()
+    with (
+        Receiver("127.0.0.1", 0, queue_frames=0, sinks=(sink,)) as receiver,
+        Sender("127.0.0.1", receiver.port) as sender,
+    ):
+        sender.send(picture(0))
+        assert until(lambda: len(sink.frames) == 1)
+        assert receiver.read(0.0) is None
+        assert receiver.skipped == 0
+
+
+# -- sinks --------------------------------------------------------------------
+
+
+def test_sinks_get_frames_updates_and_the_last_report() -> None:
+    sinks = Gathering(), Gathering()
+    with Receiver("127.0.0.1", 0, sinks=sinks) as receiver:
+        receiver._report_s = 0.0
+        with Sender("127.0.0.1", receiver.port) as sender:
+            for number in range(5):
+                sender.send(picture(number))
+            assert until(lambda: len(sinks[1].frames) == 5)
+            receiver._report_s = 0.0
+            assert until(lambda: sinks[1].updates)
+        assert until(lambda: sinks[1].reports)
+    for sink in sinks:
+        assert [frame.number for frame in sink.frames] == list(range(5))
+        assert [report.ledger.sent for report in sink.reports] == [5]
+        assert all(balanced(report.ledger) for report in [*sink.updates, *sink.reports])
+
+
+def test_closing_ends_the_streams_for_the_sinks() -> None:
+    sink = Gathering()
+    receiver = Receiver("127.0.0.1", 0, sinks=(sink,))
+    with Sender("127.0.0.1", receiver.port) as sender:
+        sender.send(picture(0))
+        assert until(lambda: sink.frames)
+        receiver.close()
+        assert until(lambda: not sender.receiver_is_there)
+    assert len(sink.reports) == 1
+
+
+def test_what_a_sink_raises_ends_the_receiver_and_is_raised_by_read() -> None:
+    class Full(Gathering):
+        def deliver(self, frame: Frame) -> None:
+            raise OSError("disk full")
+
+    sink = Full()
+    with Receiver("127.0.0.1", 0, sinks=(sink,)) as receiver:
+        with Sender("127.0.0.1", receiver.port) as sender:
+            sender.send(picture(0))
+            with pytest.raises(OSError, match="disk full"):
+                receiver.read(5.0)
+        with pytest.raises(OSError, match="disk full"):
+            receiver.read(5.0)
+        assert isinstance(receiver.error, OSError)
+    assert len(sink.reports) == 1  # the sinks are told of the end all the same
+
+
+def test_a_line_for_a_person_is_said_once() -> None:
+    said: list[str] = []
+    with (
+        Receiver("127.0.0.1", 0, max_frame_bytes=1000, say=said.append) as receiver,
+        Sender("127.0.0.1", receiver.port, codec="raw") as sender,
+    ):
+        for number in range(3):
+            sender.send(picture(number))
+        small = picture(9)[:5, :60]
+        sender.send(small)
+        frame = receiver.read(5.0)
+        assert frame is not None
+        assert frame.number == 3
+        assert receiver.reports()[0].ledger.lost == {Loss.OVERSIZED: 3}
+    assert len(said) == 1
+    assert "230,400 bytes from 127.0.0.1 are refused" in said[0]
+
+
+# -- what does not belong -----------------------------------------------------
+
+
+def test_random_bytes_at_a_high_rate_cost_the_good_stream_nothing(receiver: Receiver) -> None:
+    stop = threading.Event()
+    sent = [0]
+
+    def disturb() -> None:
+        rng = np.random.default_rng(1)
+        noise = [rng.bytes(int(size)) for size in rng.integers(1, 1500, 200)]
+        noise += [bytes(rng.permutation(np.frombuffer(bytes(row), np.uint8)))
+                  for row in datagrams_of(0)]  # fmt: skip
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hostile:
+            while not stop.is_set():
+                for datagram in noise:
+                    hostile.sendto(datagram, ("127.0.0.1", receiver.port))
+                sent[0] += len(noise)
+                time.sleep(0.002)
+
+    thread = threading.Thread(target=disturb)
+    thread.start()
+    try:
+        with Sender("127.0.0.1", receiver.port, codec="raw", fps=100) as sender:
+            for number in range(100):
+                sender.send(picture(number))
+                frame = receiver.read(5.0)
+                assert frame is not None
+                assert frame.number == number
+                assert np.array_equal(frame.image, picture(number))
+    finally:
+        stop.set()
+        thread.join()
+    (report,) = receiver.reports()
+    assert (report.ledger.sent, report.ledger.delivered) == (100, 100)
+    dropped = receiver.dropped
+    assert 0 < dropped["malformed"] + dropped["unknown_version"] + dropped["unknown_kind"] <= sent[0]
+
+
+# -- where it listens ---------------------------------------------------------
+
+
+def test_where_it_listens(receiver: Receiver) -> None:
+    assert receiver.address == f"127.0.0.1:{receiver.port}"
+    assert receiver.receive_buffer_bytes > 0
+    with pytest.raises(AddressError, match="in use by another program"):
+        Receiver("127.0.0.1", receiver.port)
+
+
+def test_a_classic_size_that_cannot_be() -> None:
+    with pytest.raises(DatagramError, match="one byte counts only 256"):
+        Receiver("127.0.0.1", 0, classic_size_wh=(4000, 4000))
+
+
+# -- the plain script ---------------------------------------------------------
+
+
+def run_plain_sender(port: int, frames: int, fps: float) -> subprocess.Popen[bytes]:
+    script = Path(__file__).with_name("classic_send.py")
+    return subprocess.Popen(
+        [sys.executable, str(script), "127.0.0.1", str(port), str(frames), str(fps)]
+    )
+
+
+def check_classic(frames: list[Frame]) -> list[int]:
+    """Assert that each is one of the plain script's pictures, whole; return which."""
+    pictures = {hashlib.sha256(classic_picture(number).tobytes()).hexdigest(): number
+                for number in range(256)}  # fmt: skip
+    return [pictures[hashlib.sha256(frame.payload).hexdigest()] for frame in frames]
+
+
+@pytest.mark.parametrize(("fps", "buffer_bytes"), [(60.0, 8 << 20), (0.0, 8 << 20), (0.0, 400_000)])
+def test_the_plain_classic_sender(fps: float, buffer_bytes: int) -> None:
+    """With a small buffer and no pace the kernel drops: frames are torn, and none is shown."""
+    sink = Gathering()
+    with Receiver(
+        "127.0.0.1", 0, receive_buffer_bytes=buffer_bytes, queue_frames=0, sinks=(sink,)
+    ) as receiver:
+        with run_plain_sender(receiver.port, 50, fps) as process:
+            assert process.wait(20.0) == 0
+        time.sleep(0.05)
+        dropped = receiver.dropped
+    numbers = check_classic(sink.frames)
+    assert numbers == sorted(set(numbers))
+    assert all(frame.stream.wire == "classic" for frame in sink.frames)
+    assert not any(count for name, count in dropped.items() if name != "kernel")
+    if not dropped["kernel"]:
+        assert numbers == list(range(50))
+        assert sink.reports[0].ledger.total_lost == 0
+    for report in sink.reports:
+        assert report.ledger.delivered == len(numbers)
+        assert balanced(report.ledger)
+
+
+def test_classic_frames_with_kernel_drops_between_are_never_mixed() -> None:
+    """The receiver sleeps while chunks overflow its buffer: whole frames' worth is dropped."""
+    sink = Gathering()
+    with (
+        Receiver("127.0.0.1", 0, receive_buffer_bytes=500_000, queue_frames=0, sinks=(sink,)
+                 ) as receiver,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain,
+    ):  # fmt: skip
+        for number in range(120):
+            with receiver._core_lock if number % 3 else threading.Lock():
+                classic_send_frame(plain, ("127.0.0.1", receiver.port), classic_picture(number))
+            if number % 5 == 0:
+                time.sleep(0.002)
+        time.sleep(0.05)
+        assert receiver.dropped["kernel"] > 0
+    numbers = check_classic(sink.frames)
+    assert numbers == sorted(set(numbers))
