@@ -316,6 +316,7 @@ class Receiver:
                     continue
                 events = self._take_events()
             self._carry_out(events)
+            del events  # the next frame can have this one's place, which is in the cache
             if self._queue and self._reader_pumps:
                 break
         return came

@@ -293,13 +293,18 @@ class UdpReceiver:
         source: Address | None = None  # of the batch that is being gathered
         size = start = end = 0
         dropped = self.kernel_dropped
+        got: _Read | None = None
         for _ in range(_MOST_READS):
             if end > _ROOM_BYTES - _LARGEST_READ_BYTES:
                 break
+            before = got
             got = self._read_into(self._room_view[end : end + _LARGEST_READ_BYTES])
             if got is None:
                 break
             nbytes, ancillary, _, sender = got
+            if got == before and end > start:  # nearly always: a full read like the one before
+                end += nbytes
+                continue
             if ancillary != self._ancillary:  # nearly always that of the read before
                 self._note(ancillary)
             sent_size = self._segment_bytes or nbytes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -102,7 +104,13 @@ def fill_headers(rows: NDArray[np.uint8], header: bytes) -> None:
         rows[:, 0] = _INDICES[: len(rows)]
         rows[:, 3] = 0
     else:
-        rows[:, 3], rows[:, 0] = np.divmod(np.arange(len(rows)), header[4])
+        rows[:, 3], rows[:, 0] = _blocks_and_indices(len(rows), header[4])
+
+
+@lru_cache(maxsize=8)  # raw frames have the same geometry time after time
+def _blocks_and_indices(chunks: int, data: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    block, index = np.divmod(np.arange(chunks), data)
+    return block.astype(np.uint8), index.astype(np.uint8)
 
 
 def packetize_classic(payload: NDArray[np.uint8], geometry: ClassicGeometry) -> list[memoryview]:

@@ -26,7 +26,7 @@ from udpstream.core.serial import unwrap
 from udpstream.protocol import HEADER_BYTES, Codec, FrameHeader
 
 GIVE_UP_S = 0.1  # without a new chunk: three frames at 30 fps, far beyond a LAN's reordering
-MAX_PARTIAL_FRAMES = 32  # begun and not whole; a second at 30 fps
+MAX_PARTIAL_FRAMES = 8  # begun and not whole: 267 ms at 30 fps, and few enough for the cache
 MAX_GAPS = 64  # ranges; a run of losses is one
 
 # Frames of more chunks get their headers foretold only when one in 256 of them is here:
@@ -108,9 +108,10 @@ class _Partial:
         Returns:
             How many rows were taken; 0 tells nothing about whose they are.
         """
-        if datagrams.shape[1] != HEADER_BYTES + self.rows.shape[1]:
+        if datagrams.shape[1] != HEADER_BYTES + self.header.chunk_bytes:
             return 0
-        first = int(datagrams[0, 3]) * self.header.data + int(datagrams[0, 0])
+        header = datagrams[0].data
+        first = int(header[3]) * self.header.data + int(header[0])
         end = min(first + len(datagrams), len(self.rows))
         rows = datagrams[: max(end - first, 0)]
         expected = self.headers[first * HEADER_BYTES : end * HEADER_BYTES]

@@ -150,6 +150,11 @@ class ReceiverCore:
             if epoch != CLASSIC_EPOCH:
                 self._outgoing.append((pack_control(Bye(epoch, 0)), source))
 
+    @property
+    def has_news(self) -> bool:
+        """Whether there are events, or datagrams to send."""
+        return bool(self._events or self._outgoing)
+
     def events(self) -> list[Event]:
         """What happened since the last call, in order."""
         events, self._events = self._events, []
@@ -312,7 +317,7 @@ class ReceiverCore:
         state.ledger.datagrams += datagrams
         state.ledger.wire_bytes += datagrams * datagram_bytes
         if whole is not None:
-            if state.latest is None:
+            if state.codec is None:
                 self._check_buffer(whole, datagram_bytes)
             self._deliver(state, whole, now)
 
@@ -336,7 +341,7 @@ class ReceiverCore:
         if state.stream is None and not self._establish(state, now):
             return
         assert state.stream is not None
-        state.latest = whole
+        state.codec, state.size_wh = whole.codec, whole.size_wh
         state.rate.add(now)
         captured_us = state.captured_us(whole, self._wall_us(now), now)
         offset_us = state.clock_offset_us()

@@ -18,7 +18,7 @@ from udpstream.core.rate import RateMeter
 from udpstream.core.reassembly import Reassembler, WholeFrame
 from udpstream.core.serial import unwrap
 from udpstream.core.stream import Stream
-from udpstream.protocol import NO_ESTIMATE_US, Hello
+from udpstream.protocol import NO_ESTIMATE_US, Codec, Hello
 
 Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 Key: TypeAlias = tuple[Address, int]
@@ -48,7 +48,8 @@ class StreamState:
     stream: Stream | None = None  # None while provisional
     hello: Hello | None = None
     hello_at: float = 0.0
-    latest: WholeFrame | None = None
+    codec: Codec | None = None  # of the latest frame
+    size_wh: tuple[int, int] | None = None
     rate: RateMeter = field(default_factory=RateMeter)
 
     def captured_us(self, whole: WholeFrame, wall_us: int, now: float) -> int | None:
@@ -80,8 +81,8 @@ class StreamState:
         return StreamReport(
             stream=self.stream,
             ledger=self.ledger.copy(),
-            codec=self.latest.codec.value if self.latest else None,
-            size_wh=self.latest.size_wh if self.latest else None,
+            codec=self.codec.value if self.codec else None,
+            size_wh=self.size_wh,
             started_at=self.first_at + wall_offset_s,
             ended_at=self.last_at + wall_offset_s,
             frames_per_second=self.rate.per_second(),
