@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from udpstream.adapters.codec import check_picture, decode, encode
 from udpstream.errors import FrameError
@@ -49,7 +50,7 @@ def test_less_quality_is_less_bytes() -> None:
         [[1, 2, 3]],
     ],
 )
-def test_what_is_no_picture_is_refused(picture: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_what_is_no_picture_is_refused(picture: NDArray[np.uint8]) -> None:
     with pytest.raises(FrameError, match="a frame"):
         check_picture(picture)
 

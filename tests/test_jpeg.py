@@ -44,7 +44,7 @@ def test_segments_and_fill_bytes_before_the_frame_header_are_passed_over() -> No
     ],
 )
 def test_what_is_no_jpeg_is_refused(payload: bytes) -> None:
-    with pytest.raises(FrameError, match="not a JPEG|broken JPEG"):
+    with pytest.raises(FrameError, match=r"not a JPEG|broken JPEG"):
         jpeg_size(payload)
 
 

@@ -30,9 +30,9 @@ def test_a_report_as_json_names_every_loss() -> None:
     form = json.loads(json.dumps(report.as_dict()))
     frames = form["frames"]
     assert set(frames["lost"]) == {loss.value for loss in Loss}
-    assert frames["sent"] == frames["delivered"] + sum(frames["lost"].values()) + frames[
-        "in_flight"
-    ]
+    assert (
+        frames["sent"] == frames["delivered"] + sum(frames["lost"].values()) + frames["in_flight"]
+    )
     assert form["datagrams"] == {"received": 9, "duplicate": 0, "kernel_dropped": 4}
     assert (form["size"], form["clock_error_ms"]) == ([640, 480], 0.5)
 

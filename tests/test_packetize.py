@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from udpstream.core.packetize import Packetizer, fill_headers, packetize_classic
 from udpstream.errors import FrameError
@@ -12,7 +13,7 @@ from udpstream.protocol import HEADER_BYTES, ClassicGeometry, Codec, parse_frame
 SIZE_WH = (640, 480)
 
 
-def payload_of(length: int, seed: int = 0) -> np.ndarray:  # type: ignore[type-arg]
+def payload_of(length: int, seed: int = 0) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(1, 256, length, dtype=np.uint8)
 
 
@@ -74,7 +75,7 @@ def test_the_buffer_is_used_again_and_leaves_no_traces() -> None:
 
 
 def test_a_frame_of_too_many_blocks_is_refused() -> None:
-    with pytest.raises(FrameError, match="257 blocks .* use larger datagrams"):
+    with pytest.raises(FrameError, match=r"257 blocks .* use larger datagrams"):
         Packetizer(1, 25).packetize(payload_of(65_281), Codec.JPEG, SIZE_WH, 0, 0)
 
 

@@ -64,9 +64,7 @@ def test_what_was_cut_is_put_together(length: int, datagram_bytes: int, codec: C
     size_wh = (640, 480)
     if codec is Codec.RAW:
         length, size_wh = length * 3, (length, 1)
-    datagrams = datagrams_of(
-        0, length, datagram_bytes=datagram_bytes, codec=codec, size_wh=size_wh
-    )
+    datagrams = datagrams_of(0, length, datagram_bytes=datagram_bytes, codec=codec, size_wh=size_wh)
     (frame,) = fed.feed(datagrams)
     assert np.array_equal(frame.payload, payload_of(0, length))
     assert (frame.number, frame.codec, frame.size_wh) == (0, codec, size_wh)

@@ -19,6 +19,7 @@ from tests.classic_send import picture as classic_picture
 from tests.classic_send import send_frame as classic_send_frame
 from tests.link_tools import balanced, datagrams_of
 from udpstream import AddressError, Codec, DatagramError, Frame, Receiver, Sender, Stream
+from udpstream.adapters.udp import UdpSender
 from udpstream.core.ledger import Loss, StreamReport
 
 SIZE_WH = (320, 240)
@@ -84,9 +85,8 @@ def test_raw_frames_come_whole_and_equal(sinks: bool, offload: str) -> None:
             assert frame is not None
             assert frame.number == number
             assert np.array_equal(frame.image, picture(number))
-        assert frame.codec is Codec.RAW
-        assert frame.size_wh == SIZE_WH
-        assert frame.payload.readonly
+            assert (frame.codec, frame.size_wh) == (Codec.RAW, SIZE_WH)
+            assert frame.payload.readonly
         (report,) = receiver.reports()
         assert (report.ledger.sent, report.ledger.delivered) == (200, 200)
         assert not +receiver.dropped
@@ -132,7 +132,7 @@ def test_two_senders_at_once_lose_nothing(receiver: Receiver) -> None:
         Sender("127.0.0.1", receiver.port, codec="raw") as second,
     ):
         small = picture(0)[:40]
-        for number in range(150):
+        for _ in range(150):
             first.send(small)
             second.send(small[:, :-1])
             for _ in range(2):
@@ -145,29 +145,28 @@ def test_two_senders_at_once_lose_nothing(receiver: Receiver) -> None:
 
 
 def test_what_was_read_behind_a_readers_frame_is_not_lost() -> None:
-    """Two senders' frames wait in the socket; the reader takes them out one by one."""
+    """Two senders' frames wait in the socket, each as large as a read; one reader takes them."""
     with Receiver("127.0.0.1", 0, queue_frames=200) as receiver:
         receiver._pump_lock.acquire()  # nobody reads the socket
+        senders = [UdpSender("127.0.0.1", receiver.port) for _ in range(2)]
 
         def send_then_let_go() -> None:
-            with (
-                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
-                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two,
-            ):
-                for number in range(20):
-                    for sender, length in ((one, 90), (two, 80)):
-                        datagram = datagrams_of(number, length, epoch=length)[0].tobytes()
-                        sender.sendto(datagram, ("127.0.0.1", receiver.port))
-                until(lambda: receiver._reader_pumps)
-                receiver._pump_lock.release()
+            for number in range(8):
+                for epoch, sender in enumerate(senders):
+                    frame = datagrams_of(number, 46 * 1376, epoch=epoch, datagram_bytes=1400)
+                    sender.send_all(frame)
+            until(lambda: receiver._reader_pumps)
+            receiver._pump_lock.release()
 
         thread = threading.Thread(target=send_then_let_go)
         thread.start()
-        frames = [receiver.read(5.0) for _ in range(40)]
+        frames = [receiver.read(1.0) for _ in range(16)]
         thread.join()
+        for sender in senders:
+            sender.close()
         assert all(frames)
         for report in receiver.reports():
-            assert (report.ledger.delivered, report.ledger.total_lost) == (20, 0)
+            assert (report.ledger.delivered, report.ledger.total_lost) == (8, 0)
 
 
 # -- starts and stops ---------------------------------------------------------
@@ -394,8 +393,7 @@ def test_random_bytes_at_a_high_rate_cost_the_good_stream_nothing(receiver: Rece
         thread.join()
     (report,) = receiver.reports()
     assert (report.ledger.sent, report.ledger.delivered) == (100, 100)
-    dropped = receiver.dropped
-    assert 0 < dropped["malformed"] + dropped["unknown_version"] + dropped["unknown_kind"] <= sent[0]
+    assert 0 < sum(receiver.dropped.values()) <= sent[0]
 
 
 # -- where it listens ---------------------------------------------------------

@@ -99,5 +99,5 @@ def test_the_ends_of_the_range() -> None:
     ],
 )
 def test_figures_out_of_range_are_refused(figures: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="shares are 0 to 1|must be 1 or more"):
+    with pytest.raises(ValueError, match=r"shares are 0 to 1|must be 1 or more"):
         SimulatedLink(1, **figures)  # type: ignore[arg-type]

@@ -67,7 +67,8 @@ def datagrams_of(count: int, size: int, seed: int = 0) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize(("send_by", "receive_by"), list(itertools.product(OFFLOADS, OFFLOADS)))
 @pytest.mark.parametrize(
-    ("count", "size"), [(1, 1), (3, 25), (64, 1400), (200, 1400), (65, 1000), (5, 30_000), (2, 65_507)]
+    ("count", "size"),
+    [(1, 1), (3, 25), (64, 1400), (200, 1400), (65, 1000), (5, 30_000), (2, 65_507)],
 )  # fmt: skip
 def test_offload_changes_nothing_in_the_datagrams(
     opened: Opened, count: int, size: int, send_by: Offload, receive_by: Offload
@@ -245,7 +246,7 @@ def test_a_port_in_use(receiver: UdpReceiver) -> None:
 
 
 def test_an_address_of_another_machine() -> None:
-    with pytest.raises(AddressError, match="cannot listen on 192.0.2.1.*address of this machine"):
+    with pytest.raises(AddressError, match=r"cannot listen on 192.0.2.1.*address of this machine"):
         UdpReceiver("192.0.2.1", 0)
 
 
@@ -275,7 +276,7 @@ def test_a_receiver_that_comes_later_gets_all_from_then_on(opened: Opened) -> No
 
 def test_a_datagram_that_is_too_large_says_so(opened: Opened, receiver: UdpReceiver) -> None:
     sender = opened(sender_to(receiver))
-    with pytest.raises(AddressError, match="70000 bytes is too large for the way to 127.0.0.1"):
+    with pytest.raises(AddressError, match=r"70000 bytes is too large for the way to 127.0.0.1"):
         sender.send(bytes(70_000))
 
 
@@ -308,7 +309,7 @@ def test_where_segmentation_is_refused_datagrams_go_one_by_one(
     opened: Opened, receiver: UdpReceiver, number: int
 ) -> None:
     sender = opened(sender_to(receiver, "on"))
-    sender._socket = Faulty(sender._socket, [0, number])  # type: ignore[assignment]
+    sender._socket = Faulty(sender._socket, [0, number])
     datagrams = datagrams_of(200, 1400)
     sender.send_all(datagrams)
     got = read_all(receiver, 200)
@@ -331,7 +332,7 @@ def test_passing_trouble_is_no_error(
     opened: Opened, receiver: UdpReceiver, errors: list[int], arrives: bool
 ) -> None:
     sender = opened(sender_to(receiver))
-    sender._socket = Faulty(sender._socket, errors)  # type: ignore[assignment]
+    sender._socket = Faulty(sender._socket, errors)
     sender.send(b"first")
     sender.send(b"second")
     expected = [b"first", b"second"] if arrives else [b"second"]
@@ -340,8 +341,8 @@ def test_passing_trouble_is_no_error(
 
 def test_lasting_trouble_is_an_address_error(opened: Opened, receiver: UdpReceiver) -> None:
     sender = opened(sender_to(receiver))
-    sender._socket = Faulty(sender._socket, [errno.EACCES])  # type: ignore[assignment]
-    with pytest.raises(AddressError, match="cannot send to 127.0.0.1:.* as told"):
+    sender._socket = Faulty(sender._socket, [errno.EACCES])
+    with pytest.raises(AddressError, match=r"cannot send to 127.0.0.1:.* as told"):
         sender.send(b"x")
 
 
@@ -356,18 +357,18 @@ def test_what_icmp_tells_ends_no_listening(
     sender.send(b"hello")
     ((source, _, _),) = read_all(receiver, 1)
     receiver.send(b"welcome", source)
-    sender._socket = Faulty(sender._socket, [number, number])  # type: ignore[assignment]
+    sender._socket = Faulty(sender._socket, [number, number])
     assert sender.receive() == b"welcome"
 
 
 def test_offload_that_is_not_to_be_had(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(udp.sys, "platform", "other")
+    monkeypatch.setattr(sys, "platform", "other")
     plain = opened(UdpReceiver("127.0.0.1", 0))
     sender = opened(sender_to(plain))
     assert (plain.coalesces, sender.segments) == (False, False)
-    with pytest.raises(AddressError, match="UDP_GRO.*--offload auto"):
+    with pytest.raises(AddressError, match=r"UDP_GRO.*--offload auto"):
         UdpReceiver("127.0.0.1", 0, offload="on")
-    with pytest.raises(AddressError, match="UDP_SEGMENT.*--offload auto"):
+    with pytest.raises(AddressError, match=r"UDP_SEGMENT.*--offload auto"):
         sender_to(plain, "on")
     plain._receive = plain._receive_plain
     sender.send_all(datagrams_of(30, 1400))

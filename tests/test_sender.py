@@ -1,0 +1,258 @@
+"""A sender on real sockets, with our receiver, with none, and with the plain script."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.classic_send import picture as classic_picture
+from tests.test_receiver import free_port, picture, until
+from udpstream import AddressError, Codec, FrameError, Receiver, Sender
+from udpstream.protocol import (
+    Bye,
+    FrameHeader,
+    Hello,
+    Welcome,
+    is_control,
+    pack_control,
+    parse_control,
+    parse_frame_header,
+)
+
+
+class Ear:
+    """A plain socket that hears what a sender says."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.settimeout(2.0)
+        self.port = int(self.socket.getsockname()[1])
+        self.sender: Any = None
+
+    def hear(self) -> FrameHeader | Hello | Welcome | Bye:
+        datagram, self.sender = self.socket.recvfrom(70_000)
+        return parse_control(datagram) if is_control(datagram) else parse_frame_header(datagram)
+
+    def say(self, message: Hello | Welcome | Bye) -> None:
+        self.socket.sendto(pack_control(message), self.sender)
+
+
+@pytest.fixture
+def ear() -> Iterator[Ear]:
+    ear = Ear()
+    yield ear
+    ear.socket.close()
+
+
+def test_it_says_hello_then_frames_then_bye_three_times(ear: Ear) -> None:
+    with Sender("127.0.0.1", ear.port, codec="raw", fps=50) as sender:
+        hello = ear.hear()
+        assert isinstance(hello, Hello)
+        assert (hello.interval_us, hello.next_frame) == (20_000, 0)
+        for number in range(3):
+            sender.send(picture(number))
+        assert sender.stats.frames == 3
+        assert sender.stats.payload_bytes == 3 * 320 * 240 * 3
+    heard = []
+    while not isinstance(message := ear.hear(), Bye):
+        heard.append(message)
+    frames = [message for message in heard if isinstance(message, FrameHeader)]
+    assert [header.position for header in frames] == list(range(frames[0].data_chunks)) * 3
+    assert {header.frame for header in frames} == {0, 1, 2}
+    assert [message, ear.hear(), ear.hear()] == [Bye(hello.epoch, 3)] * 3
+    ear.socket.settimeout(0.05)
+    with pytest.raises(TimeoutError):
+        ear.hear()
+
+
+def test_it_says_hello_while_nothing_is_sent(ear: Ear) -> None:
+    with Sender("127.0.0.1", ear.port):
+        begun_s = time.monotonic()
+        assert all(isinstance(ear.hear(), Hello) for _ in range(3))
+        assert time.monotonic() - begun_s < 2.0  # 0.2 s apart
+
+
+def test_it_hears_a_receiver_and_its_bye(ear: Ear) -> None:
+    with Sender("127.0.0.1", ear.port) as sender:
+        hello = ear.hear()
+        assert isinstance(hello, Hello)
+        assert not sender.receiver_is_there
+        now_us = hello.clock_us + 50
+        ear.say(Welcome(hello.epoch, hello.clock_us, now_us, now_us, 4 << 20))
+        assert until(lambda: sender.receiver_is_there)
+        answered = ear.hear()
+        assert isinstance(answered, Hello)
+        assert abs(answered.offset_us) <= answered.offset_error_us + 100
+        ear.say(Bye(hello.epoch, 0))
+        assert until(lambda: not sender.receiver_is_there)
+
+
+def test_garbage_and_hostile_answers_are_borne(ear: Ear) -> None:
+    with Sender("127.0.0.1", ear.port, codec="raw") as sender:
+        hello = ear.hear()
+        huge = 2**64 - 1
+        for message in (
+            Welcome(hello.epoch, 0, huge, huge, 0),
+            Welcome(hello.epoch, huge, 0, huge, 2**32 - 1),
+            Welcome(hello.epoch, 0, 0, 0, 1),
+        ):
+            ear.say(message)
+        for garbage in (b"", b"\xff", b"\xff\xe1\x41", bytes(2000)):
+            ear.socket.sendto(garbage, ear.sender)
+        assert until(lambda: sender.receiver_is_there)
+        sender.send(picture(0)[:20])
+        while not isinstance(ear.hear(), FrameHeader):
+            pass
+        assert sender._listener is not None
+        assert sender._listener.is_alive()
+
+
+def test_sending_to_nobody_is_no_error() -> None:
+    with Sender("127.0.0.1", free_port(), codec="raw") as sender:
+        for number in range(5):
+            sender.send(picture(number))
+        assert sender.stats.frames == 5
+        assert not sender.receiver_is_there
+
+
+def test_closing_may_be_repeated_and_waits_for_a_frame_that_is_being_sent(ear: Ear) -> None:
+    sender = Sender("127.0.0.1", ear.port, codec="raw", fps=5)  # spread over 22 ms
+    big = np.zeros((640, 640, 3), np.uint8)
+    thread = threading.Thread(target=sender.send, args=(big,))
+    thread.start()
+    assert until(lambda: sender._lock.locked() or sender.stats.frames)
+    sender.close()
+    sender.close()
+    thread.join()
+    while not isinstance(message := ear.hear(), Bye):
+        pass
+    assert message.frames == sender.stats.frames
+
+
+def test_the_books_of_what_was_sent(ear: Ear) -> None:
+    with Sender("127.0.0.1", ear.port, codec="raw") as sender:
+        for number in range(4):
+            sender.send(picture(number)[:10])
+    stats = sender.stats
+    assert (stats.frames, len(stats.encode), len(stats.send)) == (4, 4, 4)
+    heard_bytes = 0
+    byes = 0
+    while byes < 3:
+        datagram = ear.socket.recv(70_000)
+        heard_bytes += len(datagram)
+        byes += is_control(datagram) and isinstance(parse_control(datagram), Bye)
+    assert stats.wire_bytes == heard_bytes
+
+
+# -- what cannot be sent ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"quality": 0}, "quality of 0"),
+        ({"quality": 101}, "quality of 101"),
+        ({"wire": "classic"}, "raw pictures only"),
+        ({"fps": 0.0}, "give a number above 0"),
+        ({"fps": float("nan")}, "give a number above 0"),
+        ({"datagram_bytes": 10}, "give 25 to 65507"),
+        ({"datagram_bytes": 70_000}, "give 25 to 65507"),
+    ],
+)
+def test_options_that_cannot_be(options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(FrameError, match=reason):
+        Sender("127.0.0.1", 9, **options)
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", ""])
+def test_a_host_that_is_not_known(host: str) -> None:
+    with pytest.raises(AddressError, match="unknown host"):
+        Sender(host)
+
+
+def test_pictures_that_cannot_be_sent(ear: Ear) -> None:
+    with Sender("127.0.0.1", ear.port, codec="raw", datagram_bytes=25) as sender:
+        with pytest.raises(FrameError, match="uint8 BGR"):
+            sender.send(np.zeros((4, 4), np.uint8))
+        with pytest.raises(FrameError, match="use larger datagrams"):
+            sender.send(np.zeros((480, 640, 3), np.uint8))
+        with pytest.raises(FrameError, match="at least a byte"):
+            sender.send_encoded(np.zeros(0, np.uint8), Codec.JPEG, (1, 1), 0.0)
+        for size_wh in ((0, 1), (65_536, 1)):
+            with pytest.raises(FrameError, match="sides are 1 to 65535"):
+                sender.send_encoded(np.zeros(9, np.uint8), Codec.JPEG, size_wh, 0.0)
+        with pytest.raises(FrameError, match="9 bytes are not a raw picture of 2x2"):
+            sender.send_encoded(np.zeros(9, np.uint8), Codec.RAW, (2, 2), 0.0)
+        sender.send(np.zeros((2, 2, 3), np.uint8))  # none of that did any harm
+        assert sender.stats.frames == 1
+
+
+def test_a_jpeg_on_the_classic_wire(ear: Ear) -> None:
+    with (
+        Sender("127.0.0.1", ear.port, wire="classic", codec="raw") as sender,
+        pytest.raises(FrameError, match="raw pictures only"),
+    ):
+        sender.send_encoded(np.zeros(9, np.uint8), Codec.JPEG, (2, 2), 0.0)
+
+
+# -- classic ------------------------------------------------------------------
+
+
+def test_classic_datagrams_are_the_index_and_a_slice_and_nothing_else(ear: Ear) -> None:
+    with Sender("127.0.0.1", ear.port, wire="classic", codec="raw") as sender:
+        sender.send(classic_picture(7))
+        datagrams = [ear.socket.recv(70_000) for _ in range(20)]
+        assert [datagram[0] for datagram in datagrams] == list(range(20))
+        assert {len(datagram) for datagram in datagrams} == {46_081}
+        assert b"".join(d[1:] for d in datagrams) == classic_picture(7).tobytes()
+        assert not sender.receiver_is_there
+    ear.socket.settimeout(0.05)
+    with pytest.raises(TimeoutError):
+        ear.socket.recv(70_000)  # no hello, no bye
+
+
+def test_classic_to_our_own_receiver_at_another_size() -> None:
+    pictures: list[NDArray[np.uint8]] = [picture(number) for number in range(5)]
+    with (
+        Receiver("127.0.0.1", 0, wire="classic", classic_size_wh=(320, 240)) as receiver,
+        Sender("127.0.0.1", receiver.port, wire="classic", codec="raw") as sender,
+    ):
+        for number, sent in enumerate(pictures):
+            sender.send(sent)
+            frame = receiver.read(5.0)
+            assert frame is not None
+            assert (frame.number, frame.size_wh, frame.captured_at) == (number, (320, 240), None)
+            assert np.array_equal(frame.image, sent)
+
+
+def test_the_plain_classic_receiver_sees_our_frames() -> None:
+    port = free_port()
+    script = Path(__file__).with_name("classic_receive.py")
+    with subprocess.Popen(
+        [sys.executable, str(script), "127.0.0.1", str(port), "30"],
+        stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        sent = []
+        with Sender("127.0.0.1", port, wire="classic", codec="raw", fps=30) as sender:
+            for number in range(30):
+                frame = classic_picture(number)
+                sent.append(hashlib.sha256(frame.tobytes()).hexdigest())
+                sender.send(frame)
+                time.sleep(0.005)
+        assert process.stdout.read().split() == sent
+        assert process.wait(10.0) == 0
