@@ -346,6 +346,17 @@ def test_frames_of_gigabytes_are_refused_at_the_header(length: int) -> None:
     assert feed(core, header(length=length, chunk_bytes=65_483, frame=1)) == []  # said once
 
 
+def test_a_few_bytes_that_would_decode_to_gigabytes_are_refused_at_the_header() -> None:
+    core = make_receiver()
+    huge = Packetizer(1, 1400).packetize(payload_of(0), Codec.JPEG, (30_000, 30_000), 0, 0)
+    (notice,) = feed(core, huge)
+    assert isinstance(notice, Notice)
+    assert "pictures of 30000x30000 from 192.0.2.7 are refused" in notice.text
+    eight_k = Packetizer(1, 1400).packetize(payload_of(1), Codec.JPEG, (7680, 4320), 1, 0)
+    assert len(frames_in(feed(core, eight_k))) == 1
+    assert core.reports()[0].ledger.lost == {Loss.OVERSIZED: 1}
+
+
 def test_memory_is_bounded_over_all_streams() -> None:
     core = make_receiver()
     feed(core, datagrams_of(0))

@@ -28,6 +28,7 @@ from udpstream.protocol import HEADER_BYTES, Codec, FrameHeader
 GIVE_UP_S = 0.1  # without a new chunk: three frames at 30 fps, far beyond a LAN's reordering
 MAX_PARTIAL_FRAMES = 8  # begun and not whole: 267 ms at 30 fps, and few enough for the cache
 MAX_GAPS = 64  # ranges; a run of losses is one
+MAX_PICTURE_BYTES = 128 << 20  # decoded: 8K is 100 MB, and 600 bytes of JPEG can be 13 GB
 
 # Frames of more chunks get their headers foretold only when one in 256 of them is here:
 # else a lone forged datagram would cost 1.5 MB. Raw 1080p has 4,521 chunks.
@@ -319,7 +320,7 @@ class Reassembler:
             self._ledger.sent += 1
         elif not self._split_gap(number):
             return False
-        if header.length > self._max_frame_bytes:
+        if is_oversized(header, self._max_frame_bytes):
             self._ledger.lost[Loss.OVERSIZED] += 1
             return False
         return True
@@ -381,6 +382,14 @@ class Reassembler:
         self.memory_bytes -= partial.memory_bytes
         if self._current is partial:
             self._current = None
+
+
+def is_oversized(header: FrameHeader, max_frame_bytes: int) -> bool:
+    """Whether a frame, or the picture that it decodes to, is larger than a receiver takes."""
+    picture_bytes = header.width * header.height * 3
+    return header.length > max_frame_bytes or picture_bytes > max(
+        max_frame_bytes, MAX_PICTURE_BYTES
+    )
 
 
 def _leading_run(datagrams: NDArray[np.uint8]) -> int:

@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 from udpstream.core.classic import ClassicReassembler
 from udpstream.core.ledger import Ledger, StreamReport
 from udpstream.core.pacing import buffer_need
-from udpstream.core.reassembly import Reassembler, WholeFrame
+from udpstream.core.reassembly import (
+    MAX_PICTURE_BYTES,
+    Reassembler,
+    WholeFrame,
+    is_oversized,
+)
 from udpstream.core.stream import Stream
 from udpstream.core.streams import (
     CLASSIC_EPOCH,
@@ -211,11 +216,14 @@ class ReceiverCore:
                 return 1
             state = self._begin(key, now)
         assert isinstance(state.reassembler, Reassembler)
-        if header.length > self._max_frame_bytes:
+        if is_oversized(header, self._max_frame_bytes):
             self._notice(
                 f"oversized {source[0]}",
                 f"frames of {header.length:,} bytes from {source[0]} are refused: this receiver "
-                f"takes up to {self._max_frame_bytes:,}. Send JPEG or a smaller size.",
+                f"takes up to {self._max_frame_bytes:,}. Send JPEG or a smaller size."
+                if header.length > self._max_frame_bytes
+                else f"pictures of {header.width}x{header.height} from {source[0]} are refused: "
+                f"decoded they exceed {MAX_PICTURE_BYTES:,} bytes. Send a smaller size.",
             )
         memory_bytes = state.reassembler.memory_bytes
         whole, taken, bad = state.reassembler.feed(header, datagrams, now)
