@@ -312,9 +312,10 @@ class UdpReceiver:
                 yield from self._batches(source, start, end, size, dropped)
                 source, size, start, dropped = sender, sent_size, end, self.kernel_dropped
             end += nbytes
-            # A shorter datagram can only be the last of a coalesced read, and a read that had
-            # room for more was a burst's last: do not look for the next before it is used.
-            if nbytes % size or nbytes < _LARGEST_READ_BYTES - 2 * size:
+            # A shorter datagram can only be the last of a coalesced read, and a coalesced read
+            # with room for more was a burst's last: use it before looking for the next.
+            burst_ends = 0 < self._segment_bytes and nbytes < _LARGEST_READ_BYTES - 2 * size
+            if nbytes % size or burst_ends:
                 yield from self._batches(source, start, end, size, dropped)
                 start = end
         yield from self._batches(source, start, end, size, dropped)
