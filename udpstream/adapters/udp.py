@@ -314,7 +314,7 @@ class UdpReceiver:
             end += nbytes
             # A shorter datagram can only be the last of a coalesced read, and a coalesced read
             # with room for more was a burst's last: use it before looking for the next.
-            burst_ends = 0 < self._segment_bytes and nbytes < _LARGEST_READ_BYTES - 2 * size
+            burst_ends = self._segment_bytes > 0 and nbytes < _LARGEST_READ_BYTES - 2 * size
             if nbytes % size or burst_ends:
                 yield from self._batches(source, start, end, size, dropped)
                 start = end
