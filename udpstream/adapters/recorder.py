@@ -319,7 +319,10 @@ class _Recording:
                 part.unlink(missing_ok=True)
             if not self._session_failed and self._error is None:
                 self._session_failed = True
-                self._say(f"cannot write {part.with_suffix('')}: {error.strerror}: make room")
+                self._say(
+                    f"cannot write {part.with_suffix('')}: {error.strerror}; "
+                    "the recording goes on without it"
+                )
 
     def _session(self) -> dict[str, object]:
         summary = self.summary()

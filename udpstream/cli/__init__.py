@@ -13,7 +13,7 @@ def main() -> None:
     from udpstream.cli.terminal import complain
 
     try:
-        app()
+        app(prog_name="udpstream")  # also as python -m udpstream
     except UdpStreamError as error:
         complain(str(error))
         sys.exit(1)
