@@ -20,6 +20,7 @@ from benchmarks.pictures import read_strip, read_words
 from udpstream import Codec, Frame, Receiver, Sender, Stream, StreamReport
 from udpstream.adapters.codec import encode
 from udpstream.adapters.udp import DEFAULT_RECEIVE_BUFFER_BYTES
+from udpstream.receiver import QUEUE_FRAMES
 
 
 class UdpStream:
@@ -52,10 +53,16 @@ def receive(load: Load, port: int, ready: Event, stop: Event) -> Iterator[Receiv
     """The receiving process: raw frames by a sink, which sees all; JPEG by `read`."""
     buffer_bytes = STOCK_RECEIVE_BUFFER_BYTES if load.stock_buffer else DEFAULT_RECEIVE_BUFFER_BYTES
     marks = _Marks()
-    sinks = (marks,) if load.codec == "raw" else ()
-    with Receiver(HOST, port, receive_buffer_bytes=buffer_bytes, sinks=sinks) as receiver:
+    raw = load.codec == "raw"
+    with Receiver(
+        HOST,
+        port,
+        receive_buffer_bytes=buffer_bytes,
+        queue_frames=0 if raw else QUEUE_FRAMES,
+        sinks=(marks,) if raw else (),
+    ) as receiver:
         ready.set()
-        if load.codec == "jpeg":
+        if not raw:
             yield from _decoded(receiver, stop)
         stop.wait()
     yield from marks.received

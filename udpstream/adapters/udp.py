@@ -33,6 +33,7 @@ _SOL_UDP = 17
 _UDP_SEGMENT = 103
 _UDP_GRO = 104
 _SO_RXQ_OVFL = 40
+_SO_RCVBUFFORCE = 33
 _MAX_SEGMENTS = 64  # UDP_MAX_SEGMENTS before Linux 6.9, which took 128
 _MAX_SEND_BYTES = 65_000  # below 65,535 less IP, IPv6 and UDP headers
 _LARGEST_READ_BYTES = 1 << 16  # a GRO read needs this much room, or it truncates
@@ -42,7 +43,7 @@ _LARGEST_READ_BYTES = 1 << 16  # a GRO read needs this much room, or it truncate
 _ROOM_BYTES = 4 * _LARGEST_READ_BYTES
 _MOST_READS = 256  # at a time: a flood of tiny datagrams must not keep the reader from its timers
 
-DEFAULT_RECEIVE_BUFFER_BYTES = 8 << 20  # a raw 1080p frame is charged as 11 MB in bursts
+DEFAULT_RECEIVE_BUFFER_BYTES = 16 << 20  # holds a raw 1080p frame that is sent at once
 _SEND_BUFFER_BYTES = 1 << 20  # small, so that what waits in it adds little latency
 
 
@@ -407,6 +408,12 @@ class UdpReceiver:
         # Linux doubles what is set, to leave room for its own records, and tells the double:
         # that is what it holds datagrams against, so that is what we count in.
         asked = wanted_bytes // 2 if sys.platform == "linux" else wanted_bytes
+        if sys.platform == "linux":
+            try:  # past net.core.rmem_max, where we may
+                self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, asked)
+                asked = 0
+            except OSError:
+                pass
         while asked:
             try:
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, asked)
