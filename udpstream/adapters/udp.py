@@ -446,8 +446,8 @@ def _poller(*files: int) -> Callable[[float], list[int]]:
 
 
 _ANCILLARY_BYTES = 64  # room for the two that we asked for
-_DONTWAIT: int = getattr(socket, "MSG_DONTWAIT", 0)
-_TRUNCATED: int = getattr(socket, "MSG_TRUNC", 0)
+_DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
+_TRUNCATED = int(getattr(socket, "MSG_TRUNC", 0))  # as an IntFlag, each `&` takes 1.5 us
 _NOBODY_THERE = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
 _TOLD = _NOBODY_THERE | {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN,
                          errno.ENETRESET, errno.EMSGSIZE, errno.ENOPROTOOPT, errno.EPROTO,
