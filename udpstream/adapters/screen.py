@@ -156,9 +156,7 @@ def _probe(display: str) -> str | None:
     """Open a window in a process of its own and say why it failed, if it did."""
     command = [sys.executable, "-P", "-c", _PROBE]  # -P: no cv2.py of the working folder
     try:
-        done = subprocess.run(
-            command, capture_output=True, timeout=_PROBE_TIMEOUT_S, check=False
-        )
+        done = subprocess.run(command, capture_output=True, timeout=_PROBE_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
         return f"no screen: display {display} did not answer within {_PROBE_TIMEOUT_S:.0f} s"
     except OSError as error:
