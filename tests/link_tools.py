@@ -30,8 +30,10 @@ def datagrams_of(
     codec: Codec = Codec.JPEG, size_wh: tuple[int, int] = SIZE_WH,
 ) -> NDArray[np.uint8]:  # fmt: skip
     """All datagrams of frame `number`, `(N, D)` uint8; ten of them unless told otherwise."""
-    return Packetizer(epoch, datagram_bytes).packetize(
-        payload_of(number, length), codec, size_wh, number, 1000 * number
+    return (
+        Packetizer(epoch, datagram_bytes)
+        .packetize(payload_of(number, length), codec, size_wh, number, 1000 * number)
+        .whole()
     )
 
 
@@ -101,8 +103,8 @@ class JoinedCores:
     def send_frame(self, payload: NDArray[np.uint8]) -> None:
         """Send one frame at one go, then let its interval pass."""
         self._hello()
-        datagrams, _ = self.sender.packetize(payload, Codec.JPEG, SIZE_WH, self.now)
-        for row in datagrams:
+        frame, _ = self.sender.packetize(payload, Codec.JPEG, SIZE_WH, self.now)
+        for row in frame.whole():
             self.there.send(row.tobytes(), self.now)
         self.sender.frame_sent()
         self.run(self.interval_s)

@@ -22,8 +22,10 @@ def test_every_datagram_is_sound_and_together_they_are_the_frame(
     length: int, datagram_bytes: int
 ) -> None:
     payload = payload_of(length)
-    datagrams = Packetizer(0xBEEF, datagram_bytes).packetize(
-        payload, Codec.JPEG, SIZE_WH, (1 << 32) + 9, (1 << 40) + 5
+    datagrams = (
+        Packetizer(0xBEEF, datagram_bytes)
+        .packetize(payload, Codec.JPEG, SIZE_WH, (1 << 32) + 9, (1 << 40) + 5)
+        .whole()
     )
     assert datagrams.flags.c_contiguous
     headers = [parse_frame_header(row.data) for row in datagrams]
@@ -53,8 +55,10 @@ def test_every_datagram_is_sound_and_together_they_are_the_frame(
     ],
 )
 def test_how_frames_are_cut(length: int, datagram_bytes: int, chunks: int, data: int) -> None:
-    datagrams = Packetizer(1, datagram_bytes).packetize(
-        payload_of(length), Codec.JPEG, SIZE_WH, 0, 0
+    datagrams = (
+        Packetizer(1, datagram_bytes)
+        .packetize(payload_of(length), Codec.JPEG, SIZE_WH, 0, 0)
+        .whole()
     )
     assert len(datagrams) == chunks
     assert datagrams[0, 4] == data
@@ -69,14 +73,14 @@ def test_the_buffer_is_used_again_and_leaves_no_traces() -> None:
     packetizer = Packetizer(7, 1400)
     for length in (5000, 5000, 4999, 100_000, 5000):
         payload = payload_of(length, seed=length)
-        datagrams = packetizer.packetize(payload, Codec.JPEG, SIZE_WH, length, length)
-        fresh = Packetizer(7, 1400).packetize(payload, Codec.JPEG, SIZE_WH, length, length)
+        datagrams = packetizer.packetize(payload, Codec.JPEG, SIZE_WH, length, length).whole()
+        fresh = Packetizer(7, 1400).packetize(payload, Codec.JPEG, SIZE_WH, length, length).whole()
         assert np.array_equal(datagrams, fresh)
 
 
 def test_a_frame_of_too_many_blocks_is_refused() -> None:
     with pytest.raises(FrameError, match=r"257 blocks .* use larger datagrams"):
-        Packetizer(1, 25).packetize(payload_of(65_281), Codec.JPEG, SIZE_WH, 0, 0)
+        Packetizer(1, 25).packetize(payload_of(65_281), Codec.JPEG, SIZE_WH, 0, 0).whole()
 
 
 @pytest.mark.parametrize("datagram_bytes", [-1, 24, 65_508])

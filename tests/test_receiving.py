@@ -56,7 +56,9 @@ def test_a_frame_arrives_with_its_times() -> None:
     core = make_receiver()
     feed(core, hello(offset_us=100_000_000, offset_error_us=500), now=2.0)
     captured_us = HELLO.clock_us + 10_000
-    datagrams = Packetizer(1, 124).packetize(payload_of(0), Codec.JPEG, (640, 480), 0, captured_us)
+    datagrams = (
+        Packetizer(1, 124).packetize(payload_of(0), Codec.JPEG, (640, 480), 0, captured_us).whole()
+    )
     (event,) = frames_in(feed(core, datagrams, now=2.025))
     assert np.array_equal(event.whole.payload, payload_of(0))
     assert event.captured_at == captured_us / 1e6
@@ -72,7 +74,9 @@ def test_a_frame_arrives_with_its_times() -> None:
 def test_without_a_hello_the_capture_time_is_near_the_receivers_clock() -> None:
     core = make_receiver()
     captured_us = round((WALL_S - 3) * 1e6)
-    datagrams = Packetizer(1, 124).packetize(payload_of(0), Codec.JPEG, (640, 480), 0, captured_us)
+    datagrams = (
+        Packetizer(1, 124).packetize(payload_of(0), Codec.JPEG, (640, 480), 0, captured_us).whole()
+    )
     (event,) = frames_in(feed(core, datagrams))
     assert event.captured_at == captured_us / 1e6
     assert event.latency_s is None
@@ -84,8 +88,10 @@ def test_the_capture_time_wraps_every_72_minutes_and_is_made_whole() -> None:
         now = minutes * 60.0
         clock_us = HELLO.clock_us + round(now * 1e6)
         feed(core, hello(clock_us=clock_us, next_frame=minutes), now=now)
-        datagrams = Packetizer(1, 124).packetize(
-            payload_of(minutes), Codec.JPEG, (640, 480), minutes, clock_us + 7
+        datagrams = (
+            Packetizer(1, 124)
+            .packetize(payload_of(minutes), Codec.JPEG, (640, 480), minutes, clock_us + 7)
+            .whole()
         )
         (event,) = frames_in(feed(core, datagrams, now=now))
         assert event.captured_at == (clock_us + 7) / 1e6
@@ -348,11 +354,11 @@ def test_frames_of_gigabytes_are_refused_at_the_header(length: int) -> None:
 
 def test_a_few_bytes_that_would_decode_to_gigabytes_are_refused_at_the_header() -> None:
     core = make_receiver()
-    huge = Packetizer(1, 1400).packetize(payload_of(0), Codec.JPEG, (30_000, 30_000), 0, 0)
+    huge = Packetizer(1, 1400).packetize(payload_of(0), Codec.JPEG, (30_000, 30_000), 0, 0).whole()
     (notice,) = feed(core, huge)
     assert isinstance(notice, Notice)
     assert "pictures of 30000x30000 from 192.0.2.7 are refused" in notice.text
-    eight_k = Packetizer(1, 1400).packetize(payload_of(1), Codec.JPEG, (7680, 4320), 1, 0)
+    eight_k = Packetizer(1, 1400).packetize(payload_of(1), Codec.JPEG, (7680, 4320), 1, 0).whole()
     assert len(frames_in(feed(core, eight_k))) == 1
     assert core.reports()[0].ledger.lost == {Loss.OVERSIZED: 1}
 

@@ -192,7 +192,7 @@ class Sender:
             FrameError: the picture is empty, too large, or not one that this wire carries.
             AddressError: as `send`.
         """
-        if not len(payload) or not all(0 < side <= 0xFFFF for side in size_wh):
+        if not len(payload) or not 0 < min(size_wh) <= max(size_wh) <= 0xFFFF:
             raise FrameError(
                 f"a frame of {size_wh[0]}x{size_wh[1]} in {len(payload)} bytes cannot be sent: "
                 "sides are 1 to 65535 pixels, and a payload has at least a byte"
@@ -246,13 +246,17 @@ class Sender:
             hello = core.hello_due(time.monotonic())
             if hello is not None:
                 self._send_control(hello)
-            datagrams, pace = core.packetize(payload, codec, size_wh, captured_s)
+            frame, pace = core.packetize(payload, codec, size_wh, captured_s)
             begun_s = time.monotonic()
-            for burst, start in enumerate(range(0, len(datagrams), pace.burst)):
-                _sleep_until(begun_s + burst * pace.gap_s)
-                self._socket.send_all(datagrams[start : start + pace.burst])
+            together = self._socket.most_together(frame.datagrams.shape[1])
+            for start in range(0, len(frame), pace.burst):
+                if start:
+                    _sleep_until(begun_s + start // pace.burst * pace.gap_s)
+                end = min(start + pace.burst, len(frame))
+                for first in range(start, end, together):
+                    self._socket.send_all(frame.burst(first, min(first + together, end)))
             core.frame_sent()
-            self.stats.wire_bytes += datagrams.nbytes
+            self.stats.wire_bytes += frame.datagrams.nbytes
 
     def _send_classic(
         self, payload: NDArray[np.uint8], codec: Codec, size_wh: tuple[int, int]

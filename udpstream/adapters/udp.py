@@ -93,6 +93,10 @@ class UdpSender:
         """The socket's, for a selector."""
         return self._socket.fileno()
 
+    def most_together(self, datagram_bytes: int) -> int:
+        """How many datagrams of that size leave in one system call; at least 1."""
+        return max(1, min(_MAX_SEGMENTS, _MAX_SEND_BYTES // datagram_bytes))
+
     def send_all(self, datagrams: NDArray[np.uint8]) -> None:
         """Send `(n, D)` uint8, C-contiguous: each row a datagram, in order.
 
@@ -102,7 +106,7 @@ class UdpSender:
             AddressError: they are too large for the way there, or the way is gone.
         """
         count, size = datagrams.shape
-        most = min(_MAX_SEGMENTS, _MAX_SEND_BYTES // size)
+        most = self.most_together(size)
         if self._may_segment and count > 1 and most > 1:
             flat = datagrams.reshape(-1)
             if self._set_segment(size):
@@ -260,6 +264,7 @@ class UdpReceiver:
         self._woken, self._waker = socket.socketpair()
         self._woken.setblocking(False)
         self._waker.setblocking(False)
+        self._only_socket = [self._socket.fileno()]
         self._poll = _poller(self._socket.fileno(), self._woken.fileno())
         self.endpoint = Endpoint(wanted.family, self._socket.getsockname())
         self._room = np.empty(_ROOM_BYTES, np.uint8)
@@ -273,6 +278,8 @@ class UdpReceiver:
     def wait(self, timeout_s: float) -> bool:
         """Wait until something can be read; False if nothing came in time, or `wake` did."""
         ready = self._poll(timeout_s)
+        if ready == self._only_socket:
+            return True
         if self._woken.fileno() in ready:
             with contextlib.suppress(BlockingIOError):
                 while self._woken.recv(64):
@@ -294,23 +301,26 @@ class UdpReceiver:
         source: Address | None = None  # of the batch that is being gathered
         size = start = end = 0
         dropped = self.kernel_dropped
-        got: _Read | None = None
+        before: _Read | None = None
         for _ in range(_MOST_READS):
             if end > _ROOM_BYTES - _LARGEST_READ_BYTES:
                 break
-            before = got
             got = self._read_into(self._room_view[end : end + _LARGEST_READ_BYTES])
+            if (
+                got is not None and got == before and end > start
+            ):  # nearly always: a full read like the one before
+                end += got[0]
+                continue
             if got is None:
                 break
+            before = got
             nbytes, ancillary, _, sender = got
-            if got == before and end > start:  # nearly always: a full read like the one before
-                end += nbytes
-                continue
-            if ancillary != self._ancillary:  # nearly always that of the read before
+            if ancillary != self._ancillary:
                 self._note(ancillary)
             sent_size = self._segment_bytes or nbytes
             if sent_size != size or sender != source or self.kernel_dropped != dropped:
-                yield from self._batches(source, start, end, size, dropped)
+                if end > start:
+                    yield from self._batches(source, start, end, size, dropped)
                 source, size, start, dropped = sender, sent_size, end, self.kernel_dropped
             end += nbytes
             # A shorter datagram can only be the last of a coalesced read, and a coalesced read
@@ -319,7 +329,8 @@ class UdpReceiver:
             if nbytes % size or burst_ends:
                 yield from self._batches(source, start, end, size, dropped)
                 start = end
-        yield from self._batches(source, start, end, size, dropped)
+        if end > start:
+            yield from self._batches(source, start, end, size, dropped)
 
     def send(self, datagram: bytes, to: Address) -> None:
         """Send one datagram back; if it cannot leave, it is lost like any other."""
@@ -335,8 +346,7 @@ class UdpReceiver:
         self, source: Address | None, start: int, end: int, size: int, dropped: int
     ) -> Iterator[Batch]:
         """What was gathered: datagrams of one size, and a shorter one if there is a rest."""
-        if source is None or end == start:
-            return
+        assert source is not None
         rest = (end - start) % size
         if end - rest > start:
             yield Batch(source, self._room[start : end - rest].reshape(-1, size), dropped)

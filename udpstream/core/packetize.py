@@ -23,6 +23,38 @@ from udpstream.protocol import (
 _INDICES = np.arange(MAX_CHUNKS_PER_BLOCK, dtype=np.uint8)
 
 
+class OutgoingFrame:
+    """A frame's datagrams, each burst of which is filled when it is to leave.
+
+    So the first burst is on its way while the others are still being copied, and each is
+    in the cache when the kernel copies it in turn.
+
+    Attributes:
+        datagrams: `(N, D)` uint8, C-contiguous; headers only, until `burst` filled them.
+    """
+
+    def __init__(self, datagrams: NDArray[np.uint8], payload: NDArray[np.uint8]) -> None:
+        self.datagrams = datagrams
+        self._payload = payload
+
+    def __len__(self) -> int:
+        return len(self.datagrams)
+
+    def burst(self, start: int, end: int) -> NDArray[np.uint8]:
+        """Datagrams `start` to below `end`, filled: `(n, D)` uint8, C-contiguous."""
+        datagrams = self.datagrams[start:end]
+        chunk_bytes = datagrams.shape[1] - HEADER_BYTES
+        _fill(
+            datagrams[:, HEADER_BYTES:],
+            self._payload[start * chunk_bytes : end * chunk_bytes],
+        )
+        return datagrams
+
+    def whole(self) -> NDArray[np.uint8]:
+        """All datagrams, filled."""
+        return self.burst(0, len(self))
+
+
 class Packetizer:
     """Cuts frames for the indexed wire, into a buffer that it uses again and again."""
 
@@ -48,10 +80,8 @@ class Packetizer:
         size_wh: tuple[int, int],
         frame: int,
         captured_us: int,
-    ) -> NDArray[np.uint8]:
-        """Return a frame's datagrams, `(N, D)` uint8, C-contiguous, row by row.
-
-        The array is overwritten by the next call.
+    ) -> OutgoingFrame:
+        """Return a frame's datagrams, in a buffer that the next call overwrites.
 
         Args:
             payload: `(length,)` uint8.
@@ -88,8 +118,7 @@ class Packetizer:
             self._room = np.empty(chunks * datagram_bytes, np.uint8)
         datagrams = self._room[: chunks * datagram_bytes].reshape(chunks, datagram_bytes)
         fill_headers(datagrams[:, :HEADER_BYTES], header)
-        _fill(datagrams[:, HEADER_BYTES:], payload)
-        return datagrams
+        return OutgoingFrame(datagrams, payload)
 
 
 def fill_headers(rows: NDArray[np.uint8], header: bytes) -> None:

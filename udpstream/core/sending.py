@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from udpstream.core.clock import ClockEstimate, ClockFilter
 from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES, Pace, pace_frame
-from udpstream.core.packetize import Packetizer
+from udpstream.core.packetize import OutgoingFrame, Packetizer
 from udpstream.errors import DatagramError
 from udpstream.protocol import (
     NO_ESTIMATE_US,
@@ -70,29 +70,26 @@ class SenderCore:
 
     def packetize(
         self, payload: NDArray[np.uint8], codec: Codec, size_wh: tuple[int, int], captured: float
-    ) -> tuple[NDArray[np.uint8], Pace]:
+    ) -> tuple[OutgoingFrame, Pace]:
         """The next frame's datagrams, and how fast they may leave.
 
-        Call `frame_sent` when they have left. The array is overwritten by the next call.
+        Call `frame_sent` when they have left. The next call overwrites them.
 
         Args:
-            payload: `(length,)` uint8.
+            payload: `(length,)` uint8; not to be changed until they have left.
             codec: how it encodes the picture.
             size_wh: width and height in pixels.
             captured: when it was captured, in seconds on this core's clock.
 
-        Returns:
-            `(N, D)` uint8, C-contiguous; and the pace.
-
         Raises:
             FrameError: the frame does not fit the wire.
         """
-        datagrams = self._packetizer.packetize(
+        frame = self._packetizer.packetize(
             payload, codec, size_wh, self.frames_sent, self._clock_us(captured)
         )
         buffer_bytes = self._receive_buffer_bytes or STOCK_RECEIVE_BUFFER_BYTES
-        count, datagram_bytes = datagrams.shape
-        return datagrams, pace_frame(count, datagram_bytes, buffer_bytes, self._interval_s)
+        count, datagram_bytes = frame.datagrams.shape
+        return frame, pace_frame(count, datagram_bytes, buffer_bytes, self._interval_s)
 
     def frame_sent(self) -> None:
         """Note that the latest frame's datagrams have left."""
