@@ -43,7 +43,7 @@ _LARGEST_READ_BYTES = 1 << 16  # a GRO read needs this much room, or it truncate
 _ROOM_BYTES = 4 * _LARGEST_READ_BYTES
 _MOST_READS = 256  # at a time: a flood of tiny datagrams must not keep the reader from its timers
 
-DEFAULT_RECEIVE_BUFFER_BYTES = 16 << 20  # holds a raw 1080p frame that is sent at once
+DEFAULT_RECEIVE_BUFFER_BYTES = 64 << 20  # holds a raw 4K frame that is sent at once
 _SEND_BUFFER_BYTES = 1 << 20  # small, so that what waits in it adds little latency
 
 
