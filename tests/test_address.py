@@ -89,3 +89,16 @@ def test_unknown_hosts(host: str) -> None:
 def test_ports_that_the_resolver_would_cut(port: int) -> None:
     with pytest.raises(AddressError, match=f"{port} is not a port"):
         resolve("127.0.0.1", port)
+
+
+def test_of_a_name_with_both_kinds_the_address_of_ipv4_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = [
+        (socket.AF_INET6, socket.SOCK_DGRAM, 17, "", ("fe80::1", 9505, 0, 2)),
+        (socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("192.0.2.7", 9505)),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    assert str(resolve("camera.local", 9505)) == "192.0.2.7:9505"
+    found.pop()
+    assert str(resolve("camera.local", 9505)) == "[fe80::1]:9505"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import re
 import signal
@@ -305,7 +306,7 @@ _RECEIVE = ("receive", "127.0.0.1:49505", "--display", "off", "--seconds", "0")
         (("send", "--source", "text.txt"), 1, "text.txt is not a video that can be read"),
         (("send", "--source", "empty"), 1, "no images in the folder empty"),
         ((*_SEND, "--size", "0x0"), 2, "'0x0' is not a size"),
-        ((*_SEND, "--size", "99999x1"), 2, "each up to 65535"),
+        ((*_SEND, "--size", "99999x1"), 2, "up to 44 million pixels"),
         ((*_SEND, "--size", "abc"), 2, "such as 640x480"),
         ((*_SEND, "--quality", "0"), 2, "--quality"),
         ((*_SEND, "--fps", "0"), 2, "--fps"),
@@ -417,4 +418,18 @@ def test_a_full_disk_under_the_results_is_an_error(run: Commands, option: str) -
         )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("udpstream: error: cannot ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_machine_without_opengl_is_told_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open it')\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "udpstream", "--version"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "sudo apt install libgl1" in done.stderr
     assert "Traceback" not in done.stderr

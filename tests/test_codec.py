@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -75,3 +76,22 @@ def test_a_damaged_jpeg_decodes_or_is_a_frame_error(data: st.DataObject) -> None
     except FrameError:
         return
     assert image.shape == (48, 64, 3)
+
+
+def test_a_camera_that_says_how_it_is_held_is_decoded_as_it_sent() -> None:
+    picture = np.full((16, 32, 3), 90, np.uint8)
+    jpeg = encode(Codec.JPEG, picture, 80).tobytes()
+    exif = bytes.fromhex(  # APP1: big-endian TIFF with one entry, orientation 6: on its side
+        "ffe10022 457869660000 4d4d002a00000008 0001 0112000300000001 00060000 00000000"
+    )
+    held = jpeg[:2] + exif + jpeg[2:]
+    assert decode(Codec.JPEG, held, (32, 16)).shape == (16, 32, 3)
+
+
+def test_what_opencv_raises_is_a_frame_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise cv2.error("too large")
+
+    monkeypatch.setattr(cv2, "imencode", refuse)
+    with pytest.raises(FrameError, match="could not encode a 32x16 picture"):
+        encode(Codec.JPEG, np.zeros((16, 32, 3), np.uint8), 80)

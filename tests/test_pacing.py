@@ -45,3 +45,10 @@ def test_any_pace_makes_progress_and_no_burst_overruns_the_buffer(
     assert 1 <= pace.burst <= max(datagrams, 1)
     assert pace.burst <= buffer_capacity(datagram_bytes, receive_buffer_bytes)
     assert 0 <= pace.gap_s <= 1.5e-3
+
+
+def test_bursts_keep_to_a_schedule_and_a_late_one_is_not_followed_by_two_at_once() -> None:
+    pace = Pace(46, 1.5e-3)
+    assert pace.due(10.0, 0, 10.0) == 10.0
+    assert pace.due(10.0, 2, 10.0015) == pytest.approx(10.003)
+    assert pace.due(10.0, 3, 10.009) == pytest.approx(10.0102)  # 4.5 ms late

@@ -468,3 +468,54 @@ def test_classic_frames_with_kernel_drops_between_are_never_mixed() -> None:
         assert receiver.dropped["kernel"] > 0
     numbers = check_classic(sink.frames)
     assert numbers == sorted(set(numbers))
+
+
+class Closing(Gathering):
+    """A sink that closes its receiver at the first frame."""
+
+    receiver: Receiver
+
+    def deliver(self, frame: Frame) -> None:
+        super().deliver(frame)
+        self.receiver.close()
+
+
+def test_a_sink_may_close_its_receiver() -> None:
+    sink = Closing()
+    sink.receiver = Receiver("127.0.0.1", 0, sinks=[sink])
+    with Sender("127.0.0.1", sink.receiver.port, codec="raw") as sender:
+        sender.send(picture(0))
+        assert until(lambda: sink.reports)
+    sink.receiver.close()
+    assert sink.receiver.error is None
+    assert len(sink.frames) == 1
+
+
+def test_what_interrupts_a_reader_may_close_the_receiver() -> None:
+    closed: list[Receiver] = []
+
+    def say(text: str) -> None:  # called in the reader's thread, as a signal handler is
+        closed[0].close()
+
+    with Receiver("127.0.0.1", 0, max_frame_bytes=1000, say=say) as receiver:
+        closed.append(receiver)
+        with Sender("127.0.0.1", receiver.port, codec="raw") as sender:
+            threading.Timer(0.1, sender.send, (picture(0),)).start()
+            assert receiver.read(timeout=5.0) is None
+    assert receiver.error is None
+
+
+def test_reading_without_waiting_still_receives(receiver: Receiver) -> None:
+    with Sender("127.0.0.1", receiver.port, codec="raw") as sender:
+        sender.send(picture(0))
+        assert until(lambda: receiver.read(timeout=0) is not None)
+
+
+def test_a_second_reader_comes_back_in_time(receiver: Receiver) -> None:
+    first = threading.Thread(target=receiver.read, args=(2.0,))
+    first.start()
+    begun_s = time.monotonic()
+    assert receiver.read(timeout=0.2) is None
+    assert time.monotonic() - begun_s < 1.9
+    receiver.close()
+    first.join()

@@ -20,7 +20,7 @@ from tests.link_tools import (
 )
 from udpstream.core.ledger import Loss
 from udpstream.core.packetize import Packetizer, packetize_classic
-from udpstream.core.receiving import MAX_NOTICES, Notice, ReceiverCore
+from udpstream.core.receiving import BEGIN_S, MAX_NOTICES, Notice, ReceiverCore
 from udpstream.core.streams import (
     MAX_MEMORY_BYTES,
     MAX_PROVISIONAL,
@@ -319,8 +319,8 @@ def test_forged_streams_displace_no_camera_and_cost_little() -> None:
 
 
 REFUSED = (
-    "a stream from 198.51.100.1 is refused: 16 cameras are being received. "
-    "Run a second receiver on another port."
+    "a stream from 198.51.100.1 is refused: 16 cameras are being received, "
+    "or that many began within 10 s. Run a second receiver on another port."
 )
 
 
@@ -330,13 +330,13 @@ def test_a_seventeenth_camera_is_refused_with_a_word_until_one_leaves() -> None:
     late = ("198.51.100.1", 5000)
     texts: list[str] = []
     for number in range(3):
-        events = feed(core, datagrams_of(number), source=late)
+        events = feed(core, datagrams_of(number), BEGIN_S, source=late)
         assert frames_in(events) == []
         texts += [event.text for event in events if isinstance(event, Notice)]
     assert texts == [REFUSED]
     assert core.dropped["frames_of_too_many_streams"] == 3
-    feed(core, pack_control(Bye(1, 1)), source=("192.0.2.3", 5000))
-    (event,) = frames_in(feed(core, datagrams_of(3), source=late))
+    feed(core, pack_control(Bye(1, 1)), BEGIN_S, source=("192.0.2.3", 5000))
+    (event,) = frames_in(feed(core, datagrams_of(3), BEGIN_S, source=late))
     assert event.whole.number == 3
     ledger = next(r for r in core.reports() if r.stream.camera == "198.51.100.1").ledger
     assert (ledger.sent, ledger.delivered) == (1, 1)  # what was refused is not in its books
@@ -521,3 +521,21 @@ def test_the_kernels_drops_reach_the_classic_wire_and_the_report() -> None:
     report = core.reports()[0]
     assert (report.kernel_dropped, report.ledger.lost[Loss.TORN]) == (10, 1)
     assert report.ledger.wire_bytes == sum(map(len, classic_chunks(0))) * 2
+
+
+def test_only_so_many_streams_may_begin_in_so_short_a_time() -> None:
+    core = make_receiver()
+    for epoch in range(MAX_STREAMS + 5):  # one sender that restarts and restarts
+        feed(core, datagrams_of(0, epoch=epoch), 1.0 + epoch * 1e-3)
+    assert core.dropped["frames_of_too_many_streams"] == 5
+    feed(core, datagrams_of(0, epoch=999), 1.0 + BEGIN_S)
+    assert core.reports()[0].stream.epoch == 999
+
+
+def test_a_camera_that_has_stopped_shows_no_rate() -> None:
+    core = make_receiver()
+    for number in range(30):
+        feed(core, datagrams_of(number), number / 30)
+    assert core.reports()[0].frames_per_second == pytest.approx(30.0)
+    core.handle_timer(4.0)
+    assert core.reports()[0].frames_per_second is None

@@ -256,3 +256,11 @@ def test_the_plain_classic_receiver_sees_our_frames() -> None:
                 time.sleep(0.005)
         assert process.stdout.read().split() == sent
         assert process.wait(10.0) == 0
+
+
+def test_a_rate_that_becomes_known_is_told_and_paced_by(ear: Ear) -> None:
+    with Sender("127.0.0.1", ear.port) as sender:
+        assert sender.fps is None
+        sender.fps = 25.0
+        assert sender.fps == 25.0
+        assert until(lambda: isinstance(told := ear.hear(), Hello) and told.interval_us == 40_000)

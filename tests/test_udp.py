@@ -323,9 +323,12 @@ def test_where_segmentation_is_refused_datagrams_go_one_by_one(
         ([errno.ECONNREFUSED, errno.ECONNREFUSED], True),  # told of datagrams before
         ([errno.EMSGSIZE], True),  # likewise, and the kernel has learnt where to cut
         ([errno.ENOBUFS], False),
-        ([errno.ENETUNREACH], False),
-        ([errno.EHOSTUNREACH], False),
-        ([errno.EPERM], False),
+        ([errno.EHOSTUNREACH], True),
+        ([errno.EACCES], True),
+        ([errno.ENETUNREACH] * 3, False),  # not told of others, but so now
+        ([errno.EHOSTUNREACH] * 3, False),
+        ([errno.ECONNREFUSED] * 3, False),
+        ([errno.EPERM] * 3, False),
     ],
 )
 def test_passing_trouble_is_no_error(
@@ -341,7 +344,7 @@ def test_passing_trouble_is_no_error(
 
 def test_lasting_trouble_is_an_address_error(opened: Opened, receiver: UdpReceiver) -> None:
     sender = opened(sender_to(receiver))
-    sender._socket = Faulty(sender._socket, [errno.EACCES])
+    sender._socket = Faulty(sender._socket, [errno.EACCES] * 3)
     with pytest.raises(AddressError, match=r"cannot send to 127.0.0.1:.* as told"):
         sender.send(b"x")
 

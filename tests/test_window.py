@@ -520,3 +520,10 @@ def test_real_windows_open_and_q_ends_them() -> None:
         assert said == "ended by the user\n"
         assert "QFontDatabase" not in complained
         assert "qt.qpa" not in complained
+
+
+def test_a_frame_that_others_keep_does_not_keep_the_decoded_picture(bench: Bench) -> None:
+    frame = raw_frame(stream_of())
+    bench.windows.deliver(frame)
+    assert bench.step()
+    assert "image" not in vars(frame)

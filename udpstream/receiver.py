@@ -33,9 +33,9 @@ from udpstream.sinks import Sink
 QUEUE_FRAMES = 4  # between the link and a reader: 133 ms at 30 fps, and no more
 _REPORT_PERIOD_S = 1.0
 _TICK_S = 0.01  # how far off a timer may be
-# How long the socket may go unread when a reader has left: at 30 fps the next frame is not
-# due sooner, and a stock buffer holds what a paced sender sends in 4 ms.
-_HAND_BACK_S = 0.004
+# How long the socket may go unread when a reader has left with a frame: a stock buffer holds
+# two bursts of a paced sender, 1.5 ms apart, and at 30 fps the next is not due so soon.
+_HAND_BACK_S = 0.003
 _STOP_S = 0.1  # how long the receive thread may take to see that it should stop
 _MAX_ENDED_REPORTS = 256
 
@@ -109,6 +109,7 @@ class Receiver:
         self._pump_lock = threading.Lock()  # who reads the socket
         self._reader_pumps = False  # a reader waits in the socket, and wants the pump lock
         self._thread_pumps = False  # the receive thread does
+        self._pumper: int | None = None  # which thread holds the pump lock
         self._batches: Iterator[Batch] = iter(())  # of the latest read, not fed yet
         self._tick_s = self._report_s = time.monotonic()
         self._ended: deque[StreamReport] = deque(maxlen=_MAX_ENDED_REPORTS)
@@ -158,7 +159,11 @@ class Receiver:
         """Take the next frame, or wait for one.
 
         Args:
-            timeout: seconds to wait at most; None waits as long as it takes.
+            timeout: seconds to wait at most; None waits as long as it takes, and 0 takes
+                what is there.
+
+        One thread is to call it. An exception out of it, a KeyboardInterrupt say, closes
+        the receiver.
 
         Returns:
             A frame, or None if none came in time or the receiver was closed.
@@ -197,7 +202,10 @@ class Receiver:
         """End all streams, and wait for the receive thread; more calls do nothing."""
         self._closing.set()
         self._socket.wake()
-        self._thread.join()
+        # A signal handler or a sink may call this in the midst of receiving: then the receive
+        # thread cannot end before the caller has returned.
+        if self._pumper != threading.get_ident():
+            self._thread.join()
 
     def __enter__(self) -> Self:
         return self
@@ -236,13 +244,17 @@ class Receiver:
         if self._thread_pumps:
             self._socket.wake()
         try:
-            while not (self._queue or self._done or self._closing.is_set()):
-                wait_s = min(until_s - time.monotonic(), _STOP_S)
-                if wait_s < 0:
-                    return
-                with self._pump_lock:
+            left_s = 0.0
+            while left_s >= 0 and not (self._queue or self._done or self._closing.is_set()):
+                left_s = until_s - time.monotonic()
+                wait_s = min(max(left_s, 0.0), _STOP_S)
+                if not self._pump_lock.acquire(timeout=wait_s):
+                    continue
+                try:
                     if not (self._queue or self._closing.is_set()):  # else it may be closed
                         self._pump(wait_s)
+                finally:
+                    self._pump_lock.release()
         except BaseException as error:
             self._error = error
             self._closing.set()
@@ -281,9 +293,15 @@ class Receiver:
 
     def _pump(self, most_wait_s: float) -> None:
         """Take in what waits in the socket, or wait for it; with the pump lock held."""
-        self._look_at_the_clock()
-        if self._take_in():
-            return
+        self._pumper = threading.get_ident()
+        try:
+            self._look_at_the_clock()
+            if not self._take_in():
+                self._wait_and_take_in(most_wait_s)
+        finally:
+            self._pumper = None
+
+    def _wait_and_take_in(self, most_wait_s: float) -> None:
         with self._core_lock:
             timer_s = self._core.next_timer()
         wait_s = most_wait_s

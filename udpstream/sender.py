@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Self, TypeAlias
@@ -149,6 +149,17 @@ class Sender:
         return self._core is not None and not self._socket.endpoint.is_multicast
 
     @property
+    def fps(self) -> float | None:
+        """Frames a second that are going to be sent; None if not known."""
+        return None if self._interval_s is None else 1 / self._interval_s
+
+    @fps.setter
+    def fps(self, fps: float | None) -> None:
+        self._interval_s = None if fps is None else 1 / fps
+        if self._core is not None:
+            self._core.interval_s = self._interval_s
+
+    @property
     def segments(self) -> bool:
         """Whether the kernel cuts datagrams for us (UDP_SEGMENT)."""
         return self._socket.segments
@@ -247,15 +258,14 @@ class Sender:
             if hello is not None:
                 self._send_control(hello)
             frame, pace = core.packetize(payload, codec, size_wh, captured_s)
-            begun_s = time.monotonic()
             together = self._socket.most_together(frame.datagrams.shape[1])
-            for start in range(0, len(frame), pace.burst):
-                if start:
-                    _sleep_until(begun_s + start // pace.burst * pace.gap_s)
-                end = min(start + pace.burst, len(frame))
-                for first in range(start, end, together):
-                    self._socket.send_all(frame.burst(first, min(first + together, end)))
-            core.frame_sent()
+            try:
+                for start in _paced(pace, len(frame)):
+                    end = min(start + pace.burst, len(frame))
+                    for first in range(start, end, together):
+                        self._socket.send_all(frame.burst(first, min(first + together, end)))
+            finally:
+                core.frame_sent()  # or half of it: its number is used up
             self.stats.wire_bytes += frame.datagrams.nbytes
 
     def _send_classic(
@@ -265,14 +275,13 @@ class Sender:
             raise FrameError("the classic wire carries raw pictures only")
         geometry = ClassicGeometry(size_wh, self._classic_chunk_bytes)
         datagrams = packetize_classic(payload, geometry)
-        pace: Pace = pace_frame(
+        pace = pace_frame(
             len(datagrams), len(datagrams[0]), STOCK_RECEIVE_BUFFER_BYTES, self._interval_s
         )
-        begun_s = time.monotonic()
-        for number, datagram in enumerate(datagrams):
-            _sleep_until(begun_s + number // pace.burst * pace.gap_s)
-            self._socket.send(datagram)
-            self.stats.wire_bytes += len(datagram)
+        for start in _paced(pace, len(datagrams)):
+            for datagram in datagrams[start : start + pace.burst]:
+                self._socket.send(datagram)
+                self.stats.wire_bytes += len(datagram)
 
     def _send_control(self, datagram: bytes) -> None:
         self._socket.send(datagram)
@@ -291,14 +300,19 @@ class Sender:
                 if hello is not None:
                     self._try_control(hello)
                 wait_s = core.next_hello_at - time.monotonic()
-            select.select([self._socket], [], [], min(max(wait_s, 0.0), _LISTEN_S))
+            self._socket.wait(min(max(wait_s, 0.0), _LISTEN_S))
             while (datagram := self._socket.receive()) is not None:
                 heard_s = time.monotonic()  # before the lock, which a frame may hold
                 with self._lock:
                     core.receive(datagram, heard_s)
 
 
-def _sleep_until(due_s: float) -> None:
-    wait_s = due_s - time.monotonic()
-    if wait_s > 0:
-        time.sleep(wait_s)
+def _paced(pace: Pace, datagrams: int) -> Iterator[int]:
+    """Yield the first datagram's number of each burst, when the burst may leave."""
+    begun_s = last_s = time.monotonic()
+    for number, start in enumerate(range(0, datagrams, pace.burst)):
+        wait_s = pace.due(begun_s, number, last_s) - time.monotonic()
+        if wait_s > 0:
+            time.sleep(wait_s)
+        last_s = time.monotonic()
+        yield start

@@ -55,7 +55,7 @@ def split_host_port(text: str, default_host: str) -> tuple[str, int]:
 
 
 def resolve(host: str, port: int, *, passive: bool = False) -> Endpoint:
-    """Look a host up; of several addresses the resolver's first.
+    """Look a host up; of several addresses the first of IPv4, or else the first.
 
     Args:
         host: name or address.
@@ -74,5 +74,6 @@ def resolve(host: str, port: int, *, passive: bool = False) -> Endpoint:
         reason = error.strerror if isinstance(error, OSError) else "not a host name"
         whose = "an address of this machine" if passive else "the receiver's name or IP address"
         raise AddressError(f"unknown host '{host}' ({reason}): give {whose}") from error
-    family, _, _, _, sockaddr = found[0]
+    # Of a name with both: a receiver listens on IPv4 unless it is told otherwise.
+    family, _, _, _, sockaddr = min(found, key=lambda each: each[0] != socket.AF_INET)
     return Endpoint(family, sockaddr)  # type: ignore[arg-type]  # AF_INET or AF_INET6 only

@@ -13,6 +13,7 @@ from udpstream.errors import FrameError
 from udpstream.protocol import Buffer, Codec
 
 DEFAULT_QUALITY = 80
+_AS_IT_IS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION  # whatever EXIF says: as sent
 _MAX_SIDE = 65_535  # both the wire and JPEG count sides in 16 bits
 
 
@@ -31,7 +32,10 @@ def encode(codec: Codec, frame_bgr: NDArray[np.uint8], quality: int) -> NDArray[
     check_picture(frame_bgr)
     if codec is Codec.RAW:
         return np.ascontiguousarray(frame_bgr).reshape(-1)
-    ok, payload = cv2.imencode(".jpg", frame_bgr, (cv2.IMWRITE_JPEG_QUALITY, quality))
+    try:
+        ok, payload = cv2.imencode(".jpg", frame_bgr, (cv2.IMWRITE_JPEG_QUALITY, quality))
+    except cv2.error:  # which OpenCV does what is a matter of its version
+        ok = False
     if not ok:
         height, width = frame_bgr.shape[:2]
         raise FrameError(
@@ -58,7 +62,7 @@ def decode(codec: Codec, payload: Buffer, size_wh: tuple[int, int]) -> NDArray[n
             f"a JPEG of {stated_wh[0]}x{stated_wh[1]} was announced as {width}x{height}"
         )
     try:
-        image = cv2.imdecode(np.frombuffer(payload, np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(payload, np.uint8), _AS_IT_IS)
     except cv2.error as error:
         raise FrameError(f"OpenCV refused a {width}x{height} JPEG: {error.err}") from error
     if image is None or image.shape != (height, width, 3):

@@ -29,6 +29,7 @@ MAX_QUEUED_FRAMES = 256
 # ... and 0.7 s of raw 1080p; memory for one stream is this and the timeline's 64 MiB.
 MAX_QUEUED_BYTES = 128 << 20
 SESSION_INTERVAL_S = 1.0
+MAX_LISTED = 256  # recordings that are told of at the end; the finished ones go first
 
 # Why a delivered frame is in no file.
 _REASONS = {
@@ -114,8 +115,16 @@ class Recorder:
                 self._directory, frame, self._raw_codec, self._say, self._max_file_bytes
             )
             self._active[frame.stream] = recording
+            self._forget_oldest()
             self._all.append(recording)
         recording.put(frame)
+
+    def _forget_oldest(self) -> None:
+        """Keep the list bounded where a camera restarts for days."""
+        if len(self._all) >= MAX_LISTED:
+            oldest = next((each for each in self._all if each.summary().finished), None)
+            if oldest is not None:
+                self._all.remove(oldest)
 
     def update(self, report: StreamReport) -> None:
         """Have the report written to ``session.json`` soon."""

@@ -75,6 +75,7 @@ class UdpSender:
             raise AddressError(
                 f"no way to {self.endpoint}: {error.strerror}. Check the network of this machine."
             ) from error
+        self._poll = _poller(self._socket.fileno())
         self._segment_bytes = 0
         self._may_segment = offload != "off" and self._probe()
         if offload == "on" and not self._may_segment:
@@ -128,10 +129,14 @@ class UdpSender:
             self._set_segment(0)
         self._send(datagram)
 
+    def wait(self, timeout_s: float) -> None:
+        """Wait until a datagram comes back, or so many seconds have passed."""
+        self._poll(timeout_s)
+
     def receive(self) -> bytes | None:
         """A datagram that came back, or None if none waits."""
         while True:
-            if not _DONTWAIT and not select.select([self._socket], [], [], 0)[0]:
+            if not _DONTWAIT and not self._poll(0.0):
                 return None
             try:
                 return self._socket.recv(_LARGEST_READ_BYTES, _DONTWAIT)
@@ -153,7 +158,7 @@ class UdpSender:
                 self._socket.send(data)
                 return True
             except OSError as error:
-                if error.errno in _NOBODY_THERE:
+                if error.errno in _TOLD - {errno.EMSGSIZE} and attempt < 2:
                     continue  # that told of an earlier datagram; this one has not left
                 if self._segment_bytes and error.errno in _NO_SEGMENTS:
                     # The route's MTU is below the datagram, or its device cannot.
@@ -162,7 +167,7 @@ class UdpSender:
                     return False
                 if error.errno == errno.EMSGSIZE and not attempt:
                     continue  # a router told of its MTU; now the kernel knows where to cut
-                if error.errno in _PASSING:
+                if error.errno in _PASSING | _NOBODY_THERE:
                     return True  # a full queue, or a link that is down: lost, and counted there
                 raise AddressError(self._send_problem(error, len(data))) from error
         return True
@@ -361,7 +366,7 @@ class UdpReceiver:
             except BlockingIOError:
                 return None
             except OSError as error:
-                if error.errno in _NOBODY_THERE:  # an answer of ours found nobody
+                if error.errno in _TOLD:  # an answer of ours found nobody
                     continue
                 raise
             if got[0] and not got[2] & _TRUNCATED:

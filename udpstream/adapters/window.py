@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udpstream.adapters import overlay
+from udpstream.adapters.codec import decode
 from udpstream.adapters.screen import HighGui
 from udpstream.core.histogram import Histogram
 from udpstream.core.ledger import StreamReport
@@ -259,7 +260,8 @@ class Windows:
                 self._tally(stream).skipped += 1
             return
         try:
-            image_bgr = frame.image
+            # Not `frame.image`, which keeps the picture as long as a recorder keeps the frame.
+            image_bgr = decode(frame.codec, frame.payload, frame.size_wh)
         except FrameError as error:
             self._count_undecodable(stream, error)
             if view is not None and view.stream == stream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from udpstream.errors import UdpStreamError
@@ -9,8 +10,16 @@ from udpstream.errors import UdpStreamError
 
 def main() -> None:
     """Run the command line and exit: 0 when all went well, 1 on an error, 2 on wrong usage."""
-    from udpstream.cli.app import app  # typer takes its time; importing this module should not
-    from udpstream.cli.terminal import complain
+    try:
+        from udpstream.cli.app import app  # typer takes its time; importing us should not
+        from udpstream.cli.terminal import complain
+    except ImportError as error:
+        if "lib" not in str(error):
+            raise
+        sys.exit(
+            f"udpstream: error: OpenCV cannot be loaded: {error}. "
+            "On Debian or Ubuntu: sudo apt install libgl1 libglib2.0-0"
+        )
 
     try:
         app(prog_name="udpstream")  # also as python -m udpstream
@@ -20,3 +29,6 @@ def main() -> None:
     except OSError as error:  # of the standard streams; others have become ours
         complain(str(error))
         sys.exit(1)
+    finally:
+        # What is left is Python's own end: one more Ctrl+C may cut it short, without a word.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)

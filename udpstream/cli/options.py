@@ -8,6 +8,8 @@ from pathlib import Path
 
 import typer
 
+from udpstream.core.reassembly import MAX_PICTURE_BYTES
+
 MAX_SIDE = 65_535
 
 
@@ -37,9 +39,10 @@ def parse_size(text: str | Size) -> Size:
         return text
     match = re.fullmatch(r"(\d{1,5})[xX*](\d{1,5})", text.strip())
     size = Size(int(match[1]), int(match[2])) if match else Size(0, 0)
-    if not (0 < size.width <= MAX_SIDE and 0 < size.height <= MAX_SIDE):
+    pixels = size.width * size.height
+    if not (pixels and max(size.wh) <= MAX_SIDE and pixels * 3 <= MAX_PICTURE_BYTES):
         raise typer.BadParameter(
-            f"'{text}' is not a size: write WIDTHxHEIGHT, such as 640x480, each up to {MAX_SIDE}"
+            f"'{text}' is not a size: write WIDTHxHEIGHT, such as 640x480; up to 44 million pixels"
         )
     return size
 

@@ -72,6 +72,7 @@ def send(options: SendOptions) -> None:
                 break
             captured = capture.take(_TAKE_S)
             if captured is not None:
+                sender.fps = capture.fps  # a camera tells its rate with its first picture
                 sender.send(captured.frame_bgr, captured.captured_monotonic_s)
                 rate.add(time.monotonic())
                 answered = answered or sender.receiver_is_there
@@ -87,7 +88,7 @@ def send(options: SendOptions) -> None:
 
 
 def _status(sender: Sender, rate: RateMeter) -> str:
-    fps = rate.per_second()
+    fps = rate.per_second(time.monotonic())
     fields = [
         sender.address,
         f"{'-' if fps is None else f'{fps:.1f}'} fps",

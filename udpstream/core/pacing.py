@@ -19,6 +19,7 @@ _CHARGE_BYTES = 512
 
 _BURST_BYTES = 64 << 10  # one UDP_SEGMENT call's worth
 _BURST_GAP_S = 1.5e-3  # measured: 14 bursts of 64 KB arrive whole in a stock buffer; 0.3 ms: 85 %
+_CATCH_UP = 0.8  # of the gap: a late burst is not made good by two at once
 _SPREAD = 0.75  # of the frame interval: the rest is for encoding, and for jitter
 
 
@@ -28,6 +29,18 @@ class Pace:
 
     burst: int
     gap_s: float
+
+    def due(self, begun: float, number: int, last: float) -> float:
+        """When a burst may leave, in the seconds of the clock that the others are given in.
+
+        Args:
+            begun: when the frame's first burst left.
+            number: of this burst, from 0.
+            last: when the one before it left, or `begun`.
+        """
+        if not number:
+            return begun
+        return max(begun + number * self.gap_s, last + _CATCH_UP * self.gap_s)
 
 
 def buffer_capacity(datagram_bytes: int, receive_buffer_bytes: int) -> int:

@@ -20,8 +20,15 @@ class RateMeter:
         while now - self._stamps[0] > _WINDOW_S:
             self._stamps.popleft()
 
-    def per_second(self) -> float | None:
-        """(n - 1) intervals by the time between first and last; None below two stamps."""
+    def per_second(self, now: float) -> float | None:
+        """(n - 1) intervals by the time between first and last.
+
+        None below two stamps, and where nothing has happened for two seconds up to `now`,
+        nor for twice the usual interval.
+        """
         if len(self._stamps) < 2 or self._stamps[-1] <= self._stamps[0]:
+            return None
+        interval_s = (self._stamps[-1] - self._stamps[0]) / (len(self._stamps) - 1)
+        if now - self._stamps[-1] > max(_WINDOW_S, 2 * interval_s):
             return None
         return (len(self._stamps) - 1) / (self._stamps[-1] - self._stamps[0])

@@ -6,7 +6,7 @@ answers the senders. What it may keep of whom is in `streams`.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -54,6 +54,10 @@ Wire: TypeAlias = Literal["auto", "indexed", "classic"]
 # Looked at together: more than a read brings of usual datagrams, and so few that those
 # which alternate between frames, and are taken one by one, cost little more than others.
 _MOST_TOGETHER = 256
+
+# So many streams may begin within so many seconds as may be received at once: each can cost a
+# sink a thread and a folder, and a sender that only restarts is not that quick.
+BEGIN_S = 10.0
 
 MAX_NOTICES = 64  # of different things said once; a flood of forged sources says no more
 
@@ -115,6 +119,8 @@ class ReceiverCore:
         self._events: list[Event] = []
         self._outgoing: list[tuple[bytes, Address]] = []
         self._noticed: set[str] = set()
+        self._now = 0.0  # as last told
+        self._established_at: deque[float] = deque(maxlen=MAX_STREAMS)
 
     def feed(
         self, source: Address, datagrams: NDArray[np.uint8], kernel_dropped: int, now: float
@@ -128,11 +134,13 @@ class ReceiverCore:
             now: seconds.
         """
         self.kernel_dropped = kernel_dropped
+        self._now = now
         while len(datagrams):
             datagrams = datagrams[self._feed_some(source, datagrams[:_MOST_TOGETHER], now) :]
 
     def handle_timer(self, now: float) -> None:
         """Give up what is overdue, and let go of streams that fell silent."""
+        self._now = now
         for state in self._table:
             state.reassembler.expire(now)
             if now >= state.last_at + SILENT_S:
@@ -288,7 +296,8 @@ class ReceiverCore:
                 self._notice(
                     "version",
                     f"datagrams from {source[0]} are not understood: {error}. "
-                    "Install the same udpstream on both machines.",
+                    "Install the same udpstream on both machines; or, if a plain script sends, "
+                    "use --wire classic.",
                 )
             case UnknownKindError():
                 self.dropped["unknown_kind"] += 1
@@ -341,7 +350,7 @@ class ReceiverCore:
                 "buffer",
                 f"the receive buffer is {granted:,} bytes, and a {width}x{height} "
                 f"{whole.codec.value} frame at once needs {need:,}: {effect}. "
-                f"To mend it: sudo sysctl -w net.core.rmem_max={need}, and start again "
+                f"To mend it, on Linux: sudo sysctl -w net.core.rmem_max={need}, and start again "
                 f"with --receive-buffer {need} or more.",
             )
 
@@ -368,21 +377,28 @@ class ReceiverCore:
         )
 
     def _establish(self, state: StreamState, now: float) -> bool:
+        begun = self._established_at
+        too_often = len(begun) == MAX_STREAMS and now - begun[0] < BEGIN_S
         predecessor = self._table.predecessor(state, now)
+        if too_often or (predecessor is None and self._table.is_full()):
+            return self._refuse(state)
         if predecessor is not None:
             self._end(predecessor, now)
-        elif self._table.is_full():
-            self.dropped["frames_of_too_many_streams"] += 1
-            self._notice(
-                "full",
-                f"a stream from {state.key[0][0]} is refused: {MAX_STREAMS} cameras are being "
-                "received. Run a second receiver on another port.",
-            )
-            self._table.remove(state)  # its books would count as delivered what was refused
-            return False
+        self._established_at.append(now)
         name = predecessor.stream.camera if predecessor and predecessor.stream else None
         self._table.establish(state, name)
         return True
+
+    def _refuse(self, state: StreamState) -> bool:
+        self.dropped["frames_of_too_many_streams"] += 1
+        self._notice(
+            "full",
+            f"a stream from {state.key[0][0]} is refused: {MAX_STREAMS} cameras are being "
+            f"received, or that many began within {BEGIN_S:.0f} s. Run a second receiver on "
+            "another port.",
+        )
+        self._table.remove(state)  # its books would count as delivered what was refused
+        return False
 
     def _end(self, state: StreamState, now: float) -> None:
         state.reassembler.finish(now)
@@ -391,7 +407,7 @@ class ReceiverCore:
             self._events.append(StreamEnded(self._report(state)))
 
     def _report(self, state: StreamState) -> StreamReport:
-        return state.report(self._wall_offset_s, self.kernel_dropped)
+        return state.report(self._wall_offset_s, self.kernel_dropped, self._now)
 
     def _wall_us(self, now: float) -> int:
         return round((now + self._wall_offset_s) * 1e6)

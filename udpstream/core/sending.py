@@ -34,7 +34,8 @@ class SenderCore:
     Times are seconds that never fall; `wall_offset_s` added makes them Unix time.
 
     Attributes:
-        frames_sent: frames that have left whole.
+        frames_sent: frames that have left.
+        interval_s: time between frames, as far as is known.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class SenderCore:
         self.frames_sent = 0
         self._epoch = epoch
         self._session = session
-        self._interval_s = interval_s
+        self.interval_s = interval_s
         self._wall_offset_s = wall_offset_s
         self._packetizer = Packetizer(epoch, datagram_bytes)
         self._clock = ClockFilter()
@@ -89,7 +90,7 @@ class SenderCore:
         )
         buffer_bytes = self._receive_buffer_bytes or STOCK_RECEIVE_BUFFER_BYTES
         count, datagram_bytes = frame.datagrams.shape
-        return frame, pace_frame(count, datagram_bytes, buffer_bytes, self._interval_s)
+        return frame, pace_frame(count, datagram_bytes, buffer_bytes, self.interval_s)
 
     def frame_sent(self) -> None:
         """Note that the latest frame's datagrams have left."""
@@ -136,7 +137,7 @@ class SenderCore:
                 session=self._session,
                 clock_us=self._clock_us(now),
                 next_frame=self.frames_sent,
-                interval_us=min(round((self._interval_s or 0) * 1e6), _MAX_INTERVAL_US),
+                interval_us=min(round((self.interval_s or 0) * 1e6), _MAX_INTERVAL_US),
                 offset_us=clock.offset_us if clock else 0,
                 offset_error_us=clock.error_us if clock else NO_ESTIMATE_US,
             )

@@ -70,11 +70,11 @@ class StreamState:
     def silence_allowed_s(self) -> float:
         """How long a live camera may be silent before another can take its place."""
         stated_s = self.hello.interval_us / 1e6 if self.hello else 0.0
-        per_second = self.rate.per_second()
+        per_second = self.rate.per_second(self.last_at)
         measured_s = 1 / per_second if per_second else stated_s or UNKNOWN_INTERVAL_S
         return max(TAKE_OVER_S, TAKE_OVER_INTERVALS * max(stated_s, measured_s))
 
-    def report(self, wall_offset_s: float, kernel_dropped: int) -> StreamReport:
+    def report(self, wall_offset_s: float, kernel_dropped: int, now: float) -> StreamReport:
         """The books as they stand; only of a stream that is not provisional."""
         assert self.stream is not None
         known = self.hello is not None and self.hello.offset_error_us != NO_ESTIMATE_US
@@ -85,7 +85,7 @@ class StreamState:
             size_wh=self.size_wh,
             started_at=self.first_at + wall_offset_s,
             ended_at=self.last_at + wall_offset_s,
-            frames_per_second=self.rate.per_second(),
+            frames_per_second=self.rate.per_second(now),
             clock_error_s=self.hello.offset_error_us / 1e6 if self.hello and known else None,
             kernel_dropped=kernel_dropped - self.kernel_dropped_before,
         )
