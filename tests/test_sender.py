@@ -133,7 +133,8 @@ def test_closing_may_be_repeated_and_waits_for_a_frame_that_is_being_sent(ear: E
     big = np.zeros((640, 640, 3), np.uint8)
     thread = threading.Thread(target=sender.send, args=(big,))
     thread.start()
-    assert until(lambda: sender._lock.locked() or sender.stats.frames)
+    while not isinstance(ear.hear(), FrameHeader):  # a HELLO may come first
+        pass
     sender.close()
     sender.close()
     thread.join()
@@ -264,3 +265,9 @@ def test_a_rate_that_becomes_known_is_told_and_paced_by(ear: Ear) -> None:
         sender.fps = 25.0
         assert sender.fps == 25.0
         assert until(lambda: isinstance(told := ear.hear(), Hello) and told.interval_us == 40_000)
+
+
+@pytest.mark.parametrize("options", [{"codec": "png"}, {"wire": "serial"}])
+def test_what_is_no_codec_or_wire_is_refused_in_words(options: dict[str, Any]) -> None:
+    with pytest.raises(FrameError, match="of this link: give"):
+        Sender("127.0.0.1", 9505, **options)

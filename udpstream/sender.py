@@ -96,6 +96,10 @@ class Sender:
             AddressError: the host is unknown or cannot be reached.
             FrameError: quality, codec or datagram size are not to be had.
         """
+        if codec not in {each.value for each in Codec}:
+            raise FrameError(f"'{codec}' is no codec of this link: give jpeg or raw")
+        if wire not in {"indexed", "classic"}:
+            raise FrameError(f"'{wire}' is no wire of this link: give indexed or classic")
         if not 1 <= quality <= 100:
             raise FrameError(f"a JPEG quality of {quality}: give 1 to 100")
         if wire == "classic" and codec != "raw":
@@ -278,10 +282,11 @@ class Sender:
         pace = pace_frame(
             len(datagrams), len(datagrams[0]), STOCK_RECEIVE_BUFFER_BYTES, self._interval_s
         )
-        for start in _paced(pace, len(datagrams)):
-            for datagram in datagrams[start : start + pace.burst]:
-                self._socket.send(datagram)
-                self.stats.wire_bytes += len(datagram)
+        with self._lock:
+            for start in _paced(pace, len(datagrams)):
+                for datagram in datagrams[start : start + pace.burst]:
+                    self._socket.send(datagram)
+                    self.stats.wire_bytes += len(datagram)
 
     def _send_control(self, datagram: bytes) -> None:
         self._socket.send(datagram)

@@ -50,14 +50,13 @@ _SEND_BUFFER_BYTES = 1 << 20  # small, so that what waits in it adds little late
 class UdpSender:
     """A socket that sends to one place, and hears what comes back from there."""
 
-    def __init__(self, host: str, port: int, *, offload: Offload = "auto", ttl: int = 1) -> None:
+    def __init__(self, host: str, port: int, *, offload: Offload = "auto") -> None:
         """Resolve and connect.
 
         Args:
             host: name or address; multicast groups too.
             port: UDP port.
             offload: use UDP_SEGMENT: where it works, always, or never.
-            ttl: how many routers a multicast datagram may pass, less one.
 
         Raises:
             AddressError: the host is unknown or there is no way to it, or offload is "on"
@@ -67,7 +66,7 @@ class UdpSender:
         self._socket = socket.socket(self.endpoint.family, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         if self.endpoint.is_multicast:
-            self._set_multicast_ttl(ttl)
+            self._keep_to_this_network()
         try:
             self._socket.connect(self.endpoint.sockaddr)
         except OSError as error:
@@ -196,11 +195,12 @@ class UdpSender:
             self._segment_bytes = size
         return True
 
-    def _set_multicast_ttl(self, ttl: int) -> None:
+    def _keep_to_this_network(self) -> None:
+        """Let no router pass a group's datagrams on."""
         if self.endpoint.family == socket.AF_INET6:
-            self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, ttl)
+            self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 1)
         else:
-            self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)
+            self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
 
 
 class Batch(NamedTuple):

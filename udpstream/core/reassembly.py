@@ -187,12 +187,9 @@ class Reassembler:
     It knows neither addresses nor epochs: whoever feeds it has told the streams apart.
     """
 
-    def __init__(
-        self, ledger: Ledger, *, max_frame_bytes: int, give_up_s: float = GIVE_UP_S
-    ) -> None:
+    def __init__(self, ledger: Ledger, *, max_frame_bytes: int) -> None:
         self._ledger = ledger
         self._max_frame_bytes = max_frame_bytes
-        self._give_up_s = give_up_s
         self._partial: dict[int, _Partial] = {}
         self._gaps: list[_Gap] = []
         self._next: int | None = None  # one above the highest number known; None before any
@@ -280,17 +277,17 @@ class Reassembler:
     def expire(self, now: float) -> None:
         """Give up what has seen no progress for too long."""
         for partial in list(self._partial.values()):
-            if now >= partial.progress_at + self._give_up_s:
+            if now >= partial.progress_at + GIVE_UP_S:
                 loss = Loss.MALFORMED if partial.contradicted else Loss.MISSING
                 self._give_up(partial, loss)
-        while self._gaps and now >= self._gaps[0].noticed_at + self._give_up_s:
+        while self._gaps and now >= self._gaps[0].noticed_at + GIVE_UP_S:
             self._close_gap(0)
 
     def next_timer(self) -> float | None:
         """When `expire` has something to do next, or None."""
         waits = [partial.progress_at for partial in self._partial.values()]
         waits.extend(gap.noticed_at for gap in self._gaps[:1])
-        return min(waits) + self._give_up_s if waits else None
+        return min(waits) + GIVE_UP_S if waits else None
 
     def evict_oldest(self) -> bool:
         """Give up the lowest partial frame to free its memory; False if there is none."""
@@ -301,7 +298,7 @@ class Reassembler:
 
     def finish(self, now: float) -> None:
         """Give up all that is in flight: the stream has ended."""
-        self.expire(now + self._give_up_s)
+        self.expire(now + GIVE_UP_S)
 
     def _number_of(self, header: FrameHeader) -> int:
         """The whole number of a header's frame."""

@@ -94,11 +94,10 @@ class StreamState:
 class StreamTable:
     """All streams of one receiver, by source address and epoch."""
 
-    def __init__(self, max_memory_bytes: int = MAX_MEMORY_BYTES) -> None:
+    def __init__(self) -> None:
         self._states: dict[Key, StreamState] = {}
         self._cameras: dict[str, StreamState] = {}
         self._ended: dict[Key, int | None] = {}  # the session of each, where it was told
-        self._max_memory_bytes = max_memory_bytes
         self._streams_so_far = 0
 
     def __iter__(self) -> Iterator[StreamState]:
@@ -175,7 +174,7 @@ class StreamTable:
 
         Of provisional streams first, then of the stream that holds most.
         """
-        while sum(each.reassembler.memory_bytes for each in self) > self._max_memory_bytes:
+        while sum(each.reassembler.memory_bytes for each in self) > MAX_MEMORY_BYTES:
             victim = max(
                 self, key=lambda each: (each.stream is None, each.reassembler.memory_bytes)
             )
