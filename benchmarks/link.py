@@ -7,8 +7,6 @@ Runs are interleaved (A B C A B C ...) and medians taken, because machines are n
 
 from __future__ import annotations
 
-import shlex
-import sys
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -24,7 +22,7 @@ from benchmarks.peer_classic import Classic
 from benchmarks.peer_gstreamer import GStreamer
 from benchmarks.peer_imagezmq import ImageZmq
 from benchmarks.peer_udpstream import UdpStream
-from benchmarks.report import Table, Value, machine, markdown, progress, show, write_json
+from benchmarks.report import Table, Value, progress, publish
 
 VGA, FULL_HD = (640, 480), (1920, 1080)
 _BISECTIONS = 4  # of the link's rate: to 6 % of a factor of two
@@ -209,13 +207,7 @@ def main(
         tables.append(latency(seconds, repeats, seed))
     if Measurement.STOCK in chosen:
         tables.append(stock_buffer(seconds, repeats, seed))
-    head = machine(shlex.join(["python", "-m", "benchmarks.link", *sys.argv[1:]]), seed)
-    if json is not None:
-        write_json(json, head, tables)
-    if as_markdown:
-        print(markdown(head, tables))
-    else:
-        show(head, tables)
+    publish("benchmarks.link", seed, tables, json, as_markdown=as_markdown)
 
 
 if __name__ == "__main__":

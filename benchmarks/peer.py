@@ -24,7 +24,6 @@ from benchmarks.pictures import moving_pictures, write_strip, write_words
 from benchmarks.schedule import WARM_UP_FRAMES, due_numbers
 
 HOST = "127.0.0.1"
-STOCK_RECEIVE_BUFFER_BYTES = 212_992  # net.core.rmem_default of stock Linux
 _START_S = 60.0  # how long a process may take to get ready, on a busy machine
 _TAIL_S = 0.5  # how long the last frames may take to arrive
 

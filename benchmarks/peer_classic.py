@@ -16,7 +16,6 @@ import numpy as np
 
 from benchmarks.peer import (
     HOST,
-    STOCK_RECEIVE_BUFFER_BYTES,
     Load,
     Received,
     Run,
@@ -26,6 +25,7 @@ from benchmarks.peer import (
 )
 from benchmarks.pictures import read_words
 from tests.classic_send import CHUNK_BYTES, send_frame
+from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES
 
 CHUNKS = 20
 

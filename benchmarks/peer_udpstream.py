@@ -8,7 +8,6 @@ from multiprocessing.synchronize import Event
 
 from benchmarks.peer import (
     HOST,
-    STOCK_RECEIVE_BUFFER_BYTES,
     Load,
     Received,
     Run,
@@ -20,6 +19,7 @@ from benchmarks.pictures import read_strip, read_words
 from udpstream import Codec, Frame, Receiver, Sender, Stream, StreamReport
 from udpstream.adapters.codec import encode
 from udpstream.adapters.udp import DEFAULT_RECEIVE_BUFFER_BYTES
+from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES
 from udpstream.receiver import QUEUE_FRAMES
 
 

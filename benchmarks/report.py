@@ -7,6 +7,8 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
+import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -51,6 +53,19 @@ def machine(command: str, seed: int) -> dict[str, str]:
         "seed": str(seed),
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
     }
+
+
+def publish(
+    module: str, seed: int, tables: list[Table], json_file: Path | None, *, as_markdown: bool
+) -> None:
+    """Print a benchmark's tables, headed by its command, and write them where asked."""
+    head = machine(shlex.join(["python", "-m", module, *sys.argv[1:]]), seed)
+    if json_file is not None:
+        write_json(json_file, head, tables)
+    if as_markdown:
+        print(markdown(head, tables))
+    else:
+        show(head, tables)
 
 
 def show(head: dict[str, str], tables: list[Table]) -> None:

@@ -6,8 +6,6 @@ python -m benchmarks.soak --seconds 600
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 from pathlib import Path
 from statistics import median
 from typing import Annotated
@@ -17,7 +15,7 @@ import typer
 
 from benchmarks.peer import Load, Pair, Received, Sent, run_of
 from benchmarks.peer_udpstream import receive, send
-from benchmarks.report import Table, Value, machine, markdown, progress, show, write_json
+from benchmarks.report import Table, Value, progress, publish
 
 _FIGURES = ("sender MB", "receiver MB", "net p50 ms", "net p99 ms")
 
@@ -122,13 +120,7 @@ def main(
 ) -> None:
     """Run the link for a long time and watch memory and latency."""
     tables = soak(seconds, every, seed)
-    head = machine(shlex.join(["python", "-m", "benchmarks.soak", *sys.argv[1:]]), seed)
-    if json is not None:
-        write_json(json, head, tables)
-    if as_markdown:
-        print(markdown(head, tables))
-    else:
-        show(head, tables)
+    publish("benchmarks.soak", seed, tables, json, as_markdown=as_markdown)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Literal, Self, TypeAlias
 
 import numpy as np
@@ -26,6 +25,7 @@ from udpstream.protocol import (
     CLASSIC_INDEX_BYTES,
     DEFAULT_DATAGRAM_BYTES,
     DEFAULT_PORT,
+    MAX_SIDE,
     ClassicGeometry,
     Codec,
 )
@@ -207,7 +207,7 @@ class Sender:
             FrameError: the picture is empty, too large, or not one that this wire carries.
             AddressError: as `send`.
         """
-        if not len(payload) or not 0 < min(size_wh) <= max(size_wh) <= 0xFFFF:
+        if not len(payload) or not 0 < min(size_wh) <= max(size_wh) <= MAX_SIDE:
             raise FrameError(
                 f"a frame of {size_wh[0]}x{size_wh[1]} in {len(payload)} bytes cannot be sent: "
                 "sides are 1 to 65535 pixels, and a payload has at least a byte"
@@ -241,12 +241,7 @@ class Sender:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _send_indexed(

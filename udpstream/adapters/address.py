@@ -7,6 +7,7 @@ import re
 import socket
 from dataclasses import dataclass
 
+from udpstream.core.stream import host_port
 from udpstream.errors import AddressError
 from udpstream.protocol import DEFAULT_PORT
 
@@ -29,8 +30,7 @@ class Endpoint:
         return ipaddress.ip_address(self.sockaddr[0].partition("%")[0]).is_multicast
 
     def __str__(self) -> str:
-        host, port = self.sockaddr[:2]
-        return f"[{host}]:{port}" if self.family == socket.AF_INET6 else f"{host}:{port}"
+        return host_port(*self.sockaddr[:2])
 
 
 def split_host_port(text: str, default_host: str) -> tuple[str, int]:

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from udpstream.core.jpeg import jpeg_size
 from udpstream.errors import FrameError
-from udpstream.protocol import Buffer, Codec
+from udpstream.protocol import MAX_SIDE, Buffer, Codec
 
 DEFAULT_QUALITY = 80
 _AS_IT_IS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION  # whatever EXIF says: as sent
-_MAX_SIDE = 65_535  # both the wire and JPEG count sides in 16 bits
 
 
 def encode(codec: Codec, frame_bgr: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
@@ -82,5 +81,5 @@ def check_picture(frame_bgr: NDArray[np.uint8]) -> None:
         raise FrameError(
             f"a frame must be (height, width, 3) uint8 BGR, not {frame_bgr.shape} {frame_bgr.dtype}"
         )
-    if not all(0 < side <= _MAX_SIDE for side in frame_bgr.shape[:2]):
-        raise FrameError(f"a frame's sides must be 1 to {_MAX_SIDE} pixels: {frame_bgr.shape}")
+    if not all(0 < side <= MAX_SIDE for side in frame_bgr.shape[:2]):
+        raise FrameError(f"a frame's sides must be 1 to {MAX_SIDE} pixels: {frame_bgr.shape}")

@@ -76,7 +76,7 @@ class UdpSender:
             ) from error
         self._poll = _poller(self._socket.fileno())
         self._segment_bytes = 0
-        self._may_segment = offload != "off" and self._probe()
+        self._may_segment = offload != "off" and _takes(self._socket, _UDP_SEGMENT, 0)
         if offload == "on" and not self._may_segment:
             self._socket.close()
             raise AddressError(
@@ -88,10 +88,6 @@ class UdpSender:
     def segments(self) -> bool:
         """Whether UDP_SEGMENT is in use."""
         return self._may_segment
-
-    def fileno(self) -> int:
-        """The socket's, for a selector."""
-        return self._socket.fileno()
 
     def most_together(self, datagram_bytes: int) -> int:
         """How many datagrams of that size leave in one system call; at least 1."""
@@ -157,7 +153,7 @@ class UdpSender:
                 self._socket.send(data)
                 return True
             except OSError as error:
-                if error.errno in _TOLD - {errno.EMSGSIZE} and attempt < 2:
+                if error.errno in _EARLIER and attempt < 2:
                     continue  # that told of an earlier datagram; this one has not left
                 if self._segment_bytes and error.errno in _NO_SEGMENTS:
                     # The route's MTU is below the datagram, or its device cannot.
@@ -166,7 +162,7 @@ class UdpSender:
                     return False
                 if error.errno == errno.EMSGSIZE and not attempt:
                     continue  # a router told of its MTU; now the kernel knows where to cut
-                if error.errno in _PASSING | _NOBODY_THERE:
+                if error.errno in _PASSING:
                     return True  # a full queue, or a link that is down: lost, and counted there
                 raise AddressError(self._send_problem(error, len(data))) from error
         return True
@@ -175,15 +171,6 @@ class UdpSender:
         if error.errno == errno.EMSGSIZE:
             return f"a datagram of {size} bytes is too large for the way to {self.endpoint}"
         return f"cannot send to {self.endpoint}: {error.strerror}"
-
-    def _probe(self) -> bool:
-        if sys.platform != "linux":
-            return False
-        try:
-            self._socket.setsockopt(_SOL_UDP, _UDP_SEGMENT, 0)
-        except OSError:
-            return False
-        return True
 
     def _set_segment(self, size: int) -> bool:
         if size != self._segment_bytes:
@@ -255,7 +242,7 @@ class UdpReceiver:
         try:
             self._bind(wanted)
             self.receive_buffer_bytes = self._ask_for_buffer(receive_buffer_bytes)
-            self.coalesces = offload != "off" and self._probe()
+            self.coalesces = offload != "off" and _takes(self._socket, _UDP_GRO, 1)
             if offload == "on" and not self.coalesces:
                 raise AddressError(
                     "receive offload (UDP_GRO) is not to be had on this system: use --offload auto"
@@ -311,13 +298,11 @@ class UdpReceiver:
             if end > _ROOM_BYTES - _LARGEST_READ_BYTES:
                 break
             got = self._read_into(self._room_view[end : end + _LARGEST_READ_BYTES])
-            if (
-                got is not None and got == before and end > start
-            ):  # nearly always: a full read like the one before
-                end += got[0]
-                continue
             if got is None:
                 break
+            if got == before and end > start:  # nearly always: a full read like the one before
+                end += got[0]
+                continue
             before = got
             nbytes, ancillary, _, sender = got
             if ancillary != self._ancillary:
@@ -437,14 +422,16 @@ class UdpReceiver:
                 asked //= 2
         return self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
 
-    def _probe(self) -> bool:
-        if sys.platform != "linux":
-            return False
-        try:
-            self._socket.setsockopt(_SOL_UDP, _UDP_GRO, 1)
-        except OSError:
-            return False
-        return True
+
+def _takes(udp: socket.socket, option: int, value: int) -> bool:
+    """Set an option of Linux's UDP; False where it cannot be set."""
+    if sys.platform != "linux":
+        return False
+    try:
+        udp.setsockopt(_SOL_UDP, option, value)
+    except OSError:
+        return False
+    return True
 
 
 def _poller(*files: int) -> Callable[[float], list[int]]:
@@ -464,9 +451,11 @@ _ANCILLARY_BYTES = 64  # room for the two that we asked for
 _DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
 _TRUNCATED = int(getattr(socket, "MSG_TRUNC", 0))  # as an IntFlag, each `&` takes 1.5 us
 _NOBODY_THERE = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
-_TOLD = _NOBODY_THERE | {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN,
-                         errno.ENETRESET, errno.EMSGSIZE, errno.ENOPROTOOPT, errno.EPROTO,
-                         errno.EACCES, errno.EPERM}  # fmt: skip
+# What may be told of a datagram that left before: by ICMP, or by this machine's own rules.
+_EARLIER = _NOBODY_THERE | {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN,
+                            errno.ENETDOWN, errno.ENETRESET, errno.ENOPROTOOPT, errno.EPROTO,
+                            errno.EACCES, errno.EPERM}  # fmt: skip
+_TOLD = _EARLIER | {errno.EMSGSIZE}
 _NO_SEGMENTS = frozenset({errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.EOPNOTSUPP})
-_PASSING = frozenset({errno.ENOBUFS, errno.EAGAIN, errno.ENETUNREACH, errno.EHOSTUNREACH,
-                      errno.ENETDOWN, errno.EHOSTDOWN, errno.EPERM})  # fmt: skip
+_PASSING = _NOBODY_THERE | {errno.ENOBUFS, errno.EAGAIN, errno.ENETUNREACH, errno.EHOSTUNREACH,
+                            errno.ENETDOWN, errno.EHOSTDOWN, errno.EPERM}  # fmt: skip

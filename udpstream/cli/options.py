@@ -9,8 +9,7 @@ from pathlib import Path
 import typer
 
 from udpstream.core.reassembly import MAX_PICTURE_BYTES
-
-MAX_SIDE = 65_535
+from udpstream.protocol import MAX_SIDE
 
 
 @dataclass(frozen=True, slots=True)

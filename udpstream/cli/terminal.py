@@ -6,7 +6,6 @@ import contextlib
 import os
 import threading
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -80,12 +79,7 @@ class StatusLine:
                 self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._shown:
             with contextlib.suppress(OSError):
                 self._live.stop()

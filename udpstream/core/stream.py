@@ -24,3 +24,8 @@ class Stream:
     address: str
     epoch: int
     wire: str
+
+
+def host_port(host: str, port: int) -> str:
+    """``HOST:PORT``, with brackets where the host is an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -17,7 +17,7 @@ from udpstream.core.ledger import Ledger, StreamReport
 from udpstream.core.rate import RateMeter
 from udpstream.core.reassembly import Reassembler, WholeFrame
 from udpstream.core.serial import unwrap
-from udpstream.core.stream import Stream
+from udpstream.core.stream import Stream, host_port
 from udpstream.protocol import NO_ESTIMATE_US, Codec, Hello
 
 Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
@@ -162,7 +162,7 @@ class StreamTable:
         state.stream = Stream(
             id=self._streams_so_far,
             camera=camera,
-            address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+            address=host_port(host, port),
             epoch=0 if classic else state.key[1],
             wire="classic" if classic else "indexed",
         )
