@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -15,25 +14,15 @@ from pathlib import Path
 import pytest
 
 from tests.cli_tools import Command, Commands, commands_in, wait_until
+from tests.screen_tools import MISSING_TOOLS, x_server
 
-_MISSING = [tool for tool in ("Xvfb", "xdotool") if shutil.which(tool) is None]
-pytestmark = pytest.mark.skipif(bool(_MISSING), reason=f"needs {' and '.join(_MISSING)}")
+pytestmark = pytest.mark.skipif(bool(MISSING_TOOLS), reason=f"needs {' and '.join(MISSING_TOOLS)}")
 
 
 @pytest.fixture(scope="module")
 def screen() -> Iterator[str]:
-    read_end, write_end = os.pipe()
-    with subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write_end), "-screen", "0", "800x600x24"],
-        pass_fds=(write_end,),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as server:
-        os.close(write_end)
-        with os.fdopen(read_end) as told:
-            number = told.readline().strip()
-        yield f":{number}"
-        server.terminate()
+    with x_server() as name:
+        yield name
 
 
 @pytest.fixture
@@ -91,6 +80,16 @@ def windows(screen: str) -> list[str]:
     return xdotool(screen, "search", "--onlyvisible", "--name", "^udpstream - ").split()
 
 
+def wait_for_windows(receiver: Command, screen: str, count: int) -> None:
+    """Wait until a receiver that runs shows so many windows."""
+
+    def shown() -> bool:
+        assert receiver.popen.poll() is None, receiver.stderr
+        return len(windows(screen)) == count
+
+    wait_until(shown, f"{count} windows")
+
+
 def finished(run: Commands) -> list[bool]:
     return [json.loads((path / "session.json").read_text())["finished"] for path in run.sessions()]
 
@@ -98,7 +97,7 @@ def finished(run: Commands) -> list[bool]:
 def test_q_ends_the_receiver_in_order(run: Commands, screen: str) -> None:
     receiver = run.receive(display=screen)
     run.send()
-    wait_until(lambda: len(windows(screen)) == 1, "a window")
+    wait_for_windows(receiver, screen, 1)
     (window,) = windows(screen)
     _until_ended(receiver, lambda: xdotool(screen, "windowfocus", window, "key", "q"))
     assert receiver.end() == 0
@@ -110,7 +109,7 @@ def test_the_last_window_closed_ends_the_receiver_in_order(run: Commands, screen
     receiver = run.receive(display=screen)
     run.send()
     run.start("send", run.address, "--source", "noise", "--size", "64x64", "--fps", "5")
-    wait_until(lambda: len(windows(screen)) == 2, "two windows")
+    wait_for_windows(receiver, screen, 2)
     first, second = windows(screen)
     press_close_button(screen, first)
     wait_until(lambda: windows(screen) == [second], "one window")
@@ -123,7 +122,7 @@ def test_the_last_window_closed_ends_the_receiver_in_order(run: Commands, screen
 def test_a_restarted_camera_has_its_window_back(run: Commands, screen: str) -> None:
     receiver = run.receive("--stats", "stats.json", display=screen)
     sender = run.send()
-    wait_until(lambda: len(windows(screen)) == 1, "a window")
+    wait_for_windows(receiver, screen, 1)
     window = windows(screen)
     sender.popen.kill()
     sender.end()

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.screen_tools import MISSING_TOOLS, x_server
 from udpstream.adapters import overlay
 from udpstream.adapters.codec import encode
 from udpstream.adapters.window import MAX_WINDOWS, Windows
@@ -450,28 +450,6 @@ print("ended by the user")
 """
 
 
-@contextmanager
-def x_server() -> Iterator[dict[str, str]]:
-    """Run a bare X server on a free display; yields an environment that leads there."""
-    read_fd, write_fd = os.pipe()
-    command = ["Xvfb", "-displayfd", str(write_fd), "-screen", "0", "1024x768x24", "-nolisten"]
-    server = subprocess.Popen(
-        [*command, "tcp"], pass_fds=[write_fd], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    os.close(write_fd)
-    try:
-        with os.fdopen(read_fd) as answer:
-            number = answer.readline().strip()
-        if not number:
-            pytest.skip("Xvfb could not start")
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith("QT_")}
-        inherited.pop("WAYLAND_DISPLAY", None)
-        yield inherited | {"DISPLAY": f":{number}"}
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
 def wait_for(get: Callable[[], list[str]], count: int) -> list[str]:
     """Return what `get` gives as soon as it is that many, or its last answer after 20 s."""
     until = time.monotonic() + 20
@@ -480,13 +458,12 @@ def wait_for(get: Callable[[], list[str]], count: int) -> list[str]:
     return found
 
 
-@pytest.mark.skipif(
-    not (sys.platform == "linux" and shutil.which("Xvfb") and shutil.which("xdotool")),
-    reason="needs Xvfb and xdotool",
-)
+@pytest.mark.skipif(bool(MISSING_TOOLS), reason=f"needs {' and '.join(MISSING_TOOLS)}")
 def test_real_windows_open_and_q_ends_them() -> None:
     with ExitStack() as stack:
-        env = stack.enter_context(x_server())
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("QT_")}
+        inherited.pop("WAYLAND_DISPLAY", None)
+        env = inherited | {"DISPLAY": stack.enter_context(x_server())}
         player = stack.enter_context(
             subprocess.Popen(
                 [sys.executable, "-c", _PLAYER],
