@@ -123,6 +123,7 @@ def test_a_restarted_camera_has_its_window_back(run: Commands, screen: str) -> N
     receiver = run.receive("--stats", "stats.json", display=screen)
     sender = run.send()
     wait_for_windows(receiver, screen, 1)
+    run.wait_for_recording()
     window = windows(screen)
     sender.popen.kill()
     sender.end()
