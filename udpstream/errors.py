@@ -6,7 +6,9 @@ UdpStreamError
 ├── FrameError (ValueError)       a picture that cannot be sent or decoded
 ├── SourceError (OSError)         a camera, file or folder that cannot be opened
 ├── RecordingError (OSError)      a recording that cannot be written
-└── DisplayError (RuntimeError)   a window that cannot be opened
+├── DisplayError (RuntimeError)   a window that cannot be opened
+├── PoseError (RuntimeError)      poses cannot be found: MediaPipe or its model is missing
+└── BadReferenceError (ValueError) a reference to score against that cannot be used
 
 Each message says what happened, to what, and what to do about it.
 """
@@ -38,3 +40,11 @@ class RecordingError(UdpStreamError, OSError):
 
 class DisplayError(UdpStreamError, RuntimeError):
     """A window cannot be opened."""
+
+
+class PoseError(UdpStreamError, RuntimeError):
+    """Poses cannot be found here: MediaPipe or its model is missing, or does not work."""
+
+
+class BadReferenceError(UdpStreamError, ValueError):
+    """A reference to score against cannot be read, or there is nobody in it."""
