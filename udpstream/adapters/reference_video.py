@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -87,6 +87,7 @@ def sample_video(
     fps: float | None = None,
     preview: Path | None = None,
     progress: Callable[[float, float | None], None] | None = None,
+    say: Callable[[str], None] | None = None,
     stop: threading.Event | None = None,
 ) -> Reference:
     """Find the poses in a video, at moments told by the video's own time stamps.
@@ -97,6 +98,7 @@ def sample_video(
         fps: samples a second; unless told, each picture is one.
         preview: where to write an AVI with the poses drawn on the pictures.
         progress: called after each sample with the seconds done, and in all if known.
+        say: takes a message for the user, if the video is damaged.
         stop: once set, it is given up.
 
     Raises:
@@ -128,9 +130,18 @@ def sample_video(
                 drawn.add(image_bgr, pose, picture.time_s)
             if progress is not None:
                 progress(picture.time_s, video.duration_s)
+        if say is not None and (damage := _damage(video, times_s)):
+            say(f"{path} is damaged: {damage}")
     # Behind the preview, which shows why, when nobody was seen.
     assert size_wh is not None  # a video without a picture has been refused
     return make_reference(times_s, poses, size_wh[0] / size_wh[1], str(path))
+
+
+def _damage(video: VideoReader, times_s: Sequence[float]) -> str | None:
+    end_s = times_s[-1] if times_s else 0.0
+    if video.duration_s is not None and end_s < 0.9 * video.duration_s - 1:
+        return f"only {end_s:.1f} s of {video.duration_s:.1f} s can be read"
+    return f"{video.broken} pictures were left out" if video.broken else None
 
 
 class _Preview:

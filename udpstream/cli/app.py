@@ -11,6 +11,7 @@ import typer
 from udpstream import __version__
 from udpstream.adapters.codec import DEFAULT_QUALITY
 from udpstream.adapters.udp import DEFAULT_RECEIVE_BUFFER_BYTES
+from udpstream.cli import posing
 from udpstream.cli.options import Size, parse_size, writable_file
 from udpstream.protocol import MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES
 
@@ -233,3 +234,7 @@ def _demo(
     from udpstream.cli.demo import demo
 
     demo(seconds=seconds, record=record, display=display.value)
+
+
+app.command(name="model")(posing.show_model)
+app.command(name="reference")(posing.make_reference_file)

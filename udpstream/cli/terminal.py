@@ -10,6 +10,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from udpstream.adapters.recorder import RecordingSummary
@@ -90,6 +91,36 @@ class StatusLine:
             text = Text("\n".join(lines), style="dim", no_wrap=True, overflow="ellipsis")
             with self._lock, contextlib.suppress(OSError):
                 self._live.update(text, refresh=True)
+
+
+class ProgressBar:
+    """A bar at the foot of the terminal; nothing where there is none."""
+
+    def __init__(self, label: str) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+            console=_err,
+            transient=True,
+            disable=not _err.is_terminal,
+        )
+        self._task = self._bar.add_task(label, total=None)
+
+    def __enter__(self) -> Self:
+        with contextlib.suppress(OSError):
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._bar.stop()
+
+    def show(self, done: float, total: float | None) -> None:
+        """Draw how much is done; how much there is may not be known."""
+        with contextlib.suppress(OSError):
+            self._bar.update(self._task, completed=done, total=total)
 
 
 def stream_status(report: StreamReport) -> str:
