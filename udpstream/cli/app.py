@@ -90,8 +90,10 @@ def _send(
     source: Annotated[
         str,
         typer.Option(
-            help="A camera's index, a video file, a folder of images, 'test' (a test card) or "
-            "'noise'."
+            metavar="SOURCE",
+            help="A camera's index, a video file, a folder of images, 'test' (a test card), "
+            "'noise' or 'dancer[:SEED]' (a drawn person; with faults to plant after it, as in "
+            "'dancer:3,left-forearm=30,lag=0.4').",
         ),
     ] = "0",
     loop: Annotated[bool, typer.Option("--loop", help="Start a file again at its end.")] = False,
@@ -128,7 +130,7 @@ def _send(
         _Offload, typer.Option(help="Segmentation offload (Linux): force it on or off.")
     ] = _Offload.auto,
 ) -> None:
-    """Send a camera, a file or a test card to a receiver."""
+    """Send a camera, a file, a test card or a dancer to a receiver."""
     from udpstream.cli.sending import SendOptions, send
 
     raw_by_wire = wire is _SenderWire.classic and codec is None

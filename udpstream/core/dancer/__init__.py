@@ -1,0 +1,1 @@
+"""The dancer: a body, a dance and a camera, as numbers; what draws them is an adapter."""
