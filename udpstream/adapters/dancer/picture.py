@@ -17,6 +17,7 @@ Picture = NDArray[np.uint8]
 _FINE_PIXELS = 400_000  # up to so many the figure is drawn twice as large, and averaged
 _SHADOW = 0.42
 _SHADOW_STEP = 4  # the shadow is soft: a coarse picture of it does
+_CONTACT_M = 0.12
 _SHADOW_SLANT = np.array([0.14, 0.0, -0.10])  # how far a shadow goes for each metre of height
 
 
@@ -50,14 +51,17 @@ class Painter:
         if min(size_wh) < 8:
             return
         ends = np.array([(solid.begin, solid.end) for solid in solids])
+        # What stands on the floor is seen to: it takes the light from beside it as well.
+        widths = 0.7 + 0.9 * np.exp(-ends[..., 1].mean(axis=1) / _CONTACT_M)
         ends = ends + ends[..., 1:2] * _SHADOW_SLANT
         ends[..., 1] = 0.0
         focal = self._camera.focal_px(size_wh)
         depths = self._camera.view(ends)[..., 2].mean(axis=1)
+        widths *= np.array([solid.begin_m + solid.end_m for solid in solids]) * focal / depths
         at = np.rint(self._camera.project(ends, size_wh) * 16)
         mask = np.zeros((size_wh[1], size_wh[0]), np.uint8)
-        for (begin, end), depth, solid in zip(at.astype(int), depths, solids, strict=True):
-            thick = max(1, round((solid.begin_m + solid.end_m) * focal / depth * 0.7))
+        for (begin, end), width in zip(at.astype(int), widths.tolist(), strict=True):
+            thick = max(1, round(width))
             cv2.line(mask, begin.tolist(), end.tolist(), 255, thick, cv2.LINE_AA, 4)
         rows = np.flatnonzero(mask.any(axis=1))
         if not rows.size:

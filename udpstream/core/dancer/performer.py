@@ -40,7 +40,7 @@ class Dancer:
         self.body: Body = make_body(np.random.default_rng([seed, 1]))
         self.look: Look = make_look(np.random.default_rng([seed, 2]))
         rng = np.random.default_rng([seed if camera_seed is None else camera_seed, 3])
-        self._yaw_deg = rng.uniform(-24, 24)
+        self._yaw_deg = rng.uniform(-18, 18)
         self._height_share = rng.uniform(0.50, 0.95)
         self._view_deg = rng.uniform(30, 52)
         self._fill = rng.uniform(0.90, 1.02)
