@@ -31,6 +31,7 @@ MAX_SIDE = 65_535  # of a picture, in pixels: 16 bits here, and in JPEG
 PREFIX_BYTES = 8
 HEADER_BYTES = 24
 NO_ESTIMATE_US = 0xFFFF_FFFF
+MAX_ASKS = 170  # in one NACK, which is then no longer than a default datagram
 
 MIN_DATAGRAM_BYTES = HEADER_BYTES + 1
 MAX_DATAGRAM_BYTES = 65_507  # an IPv4 UDP payload: 65,535 - 20 - 8
@@ -46,6 +47,8 @@ class Kind(enum.IntEnum):
     HELLO = 0x40
     WELCOME = 0x41
     BYE = 0x42
+    REPORT = 0x43
+    NACK = 0x44
 
 
 class Codec(enum.Enum):
@@ -64,9 +67,12 @@ _CODEC_OF_KIND: dict[int, Codec] = {codec.kind: codec for codec in Codec}
 
 _PREFIX = struct.Struct(">6BH")
 _FRAME = struct.Struct(">6BHIIIHH")
-_HELLO = struct.Struct(">6BHQQQIqI")
+_HELLO = struct.Struct(">6BHQQQIqI6I")
 _WELCOME = struct.Struct(">6BHQQQI")
 _BYE = struct.Struct(">6BHQ")
+_REPORT = struct.Struct(">6BHIQIQ9QIIHH")
+_NACK = struct.Struct(">6BHH")
+_ASK = struct.Struct(">I4B")
 
 
 class UnknownVersionError(DatagramError):
@@ -110,6 +116,17 @@ class FrameHeader(NamedTuple):
         return position if self.index < in_block else None
 
 
+class StageTimes(NamedTuple):
+    """How long one stage of the sender took of late: percentiles, in microseconds."""
+
+    p50_us: int = 0
+    p95_us: int = 0
+    p99_us: int = 0
+
+
+NO_TIMES = StageTimes()
+
+
 @dataclass(frozen=True, slots=True)
 class Hello:
     """A sender says that it is there, what its clock reads and how far it is."""
@@ -121,6 +138,8 @@ class Hello:
     interval_us: int
     offset_us: int = 0
     offset_error_us: int = NO_ESTIMATE_US
+    capture: StageTimes = NO_TIMES
+    encode: StageTimes = NO_TIMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +161,71 @@ class Bye:
     frames: int
 
 
-Control: TypeAlias = Hello | Welcome | Bye
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A receiver says what has arrived; counts are of the whole stream so far.
+
+    Attributes:
+        number: of the report, from 0.
+        clock_us: the receiver's clock when this left.
+        frame: the latest frame of which a datagram came, modulo 2**32.
+        arrived_us: the receiver's clock when the last datagram of it came that was not a
+            repair.
+        expected: datagrams that were sent up to the latest that came.
+        received: of these, how many came by themselves; repairs are not among them.
+        runs: of datagrams lost in a row.
+        reordered: datagrams that came behind a later one.
+        duplicates: datagrams that came again.
+        kernel_dropped: datagrams that found the receive buffer full, of all streams.
+        wire_bytes: of all datagrams that came.
+        delivered, lost: frames.
+        jitter_us: of frames' first datagrams (RFC 3550, section 6.4.1).
+        receive_buffer_bytes: of the socket, as granted.
+        waiting: frames that wait for a reader.
+        partial: frames that are begun and not whole.
+    """
+
+    epoch: int
+    number: int
+    clock_us: int
+    frame: int
+    arrived_us: int
+    expected: int
+    received: int
+    runs: int
+    reordered: int
+    duplicates: int
+    kernel_dropped: int
+    wire_bytes: int
+    delivered: int
+    lost: int
+    jitter_us: int
+    receive_buffer_bytes: int
+    waiting: int
+    partial: int
+
+
+class Ask(NamedTuple):
+    """Chunks of one block that are asked for again: `chunks` of them from `index` on.
+
+    With `chunks` 0 it is the whole frame, of which nothing came.
+    """
+
+    frame: int
+    block: int = 0
+    index: int = 0  # type: ignore[assignment]  # hides tuple.index, which no ask needs
+    chunks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Nack:
+    """A receiver asks for chunks again, 1 to 170 runs of them."""
+
+    epoch: int
+    asks: tuple[Ask, ...]
+
+
+Control: TypeAlias = Hello | Welcome | Bye | Report | Nack
 
 
 def pack_frame_header(header: FrameHeader) -> bytes:
@@ -210,6 +293,7 @@ def pack_control(message: Control) -> bytes:
                     *_control_prefix(Kind.HELLO), message.epoch, message.session,
                     message.clock_us, message.next_frame, message.interval_us,
                     message.offset_us, message.offset_error_us,
+                    *message.capture, *message.encode,
                 )  # fmt: skip
             case Welcome():
                 return _WELCOME.pack(
@@ -218,6 +302,10 @@ def pack_control(message: Control) -> bytes:
                 )  # fmt: skip
             case Bye():
                 return _BYE.pack(*_control_prefix(Kind.BYE), message.epoch, message.frames)
+            case Report():
+                return _REPORT.pack(*_control_prefix(Kind.REPORT), *_fields(message))
+            case Nack():
+                return _pack_nack(message)
     except struct.error as error:
         raise DatagramError(f"a control field is out of range: {error}: {message}") from error
 
@@ -234,11 +322,15 @@ def parse_control(datagram: Buffer) -> Control:
     try:
         match kind:
             case Kind.HELLO:
-                return Hello(*_HELLO.unpack_from(datagram)[6:])
+                return _parse_hello(datagram)
             case Kind.WELCOME:
                 return Welcome(*_WELCOME.unpack_from(datagram)[6:])
             case Kind.BYE:
                 return Bye(*_BYE.unpack_from(datagram)[6:])
+            case Kind.REPORT:
+                return Report(*_REPORT.unpack_from(datagram)[6:])
+            case Kind.NACK:
+                return _parse_nack(datagram)
     except struct.error as error:
         raise DatagramError(f"a {kind.name} of {len(datagram)} bytes is too short") from error
     raise DatagramError(f"a frame datagram ({kind.name}) where a control's was expected")
@@ -257,6 +349,41 @@ def is_control(datagram: Buffer) -> bool:
 def epoch_of(datagram: Buffer) -> int:
     """The epoch that an indexed datagram states; of any other bytes, a number without sense."""
     return int.from_bytes(datagram[6:8])
+
+
+def _parse_hello(datagram: Buffer) -> Hello:
+    epoch, *fields = _HELLO.unpack_from(datagram)[6:]
+    session, clock_us, next_frame, interval_us, offset_us, error_us, *stages = fields
+    capture, encode = StageTimes(*stages[:3]), StageTimes(*stages[3:])
+    return Hello(
+        epoch, session, clock_us, next_frame, interval_us, offset_us, error_us, capture, encode
+    )
+
+
+def _pack_nack(nack: Nack) -> bytes:
+    if not 1 <= len(nack.asks) <= MAX_ASKS:
+        raise DatagramError(f"{len(nack.asks)} asks in one NACK: 1 to {MAX_ASKS} fit")
+    prefix = _NACK.pack(*_control_prefix(Kind.NACK), nack.epoch, len(nack.asks))
+    return prefix + b"".join(_ASK.pack(*ask, 0) for ask in nack.asks)
+
+
+def _parse_nack(datagram: Buffer) -> Nack:
+    epoch, count = _NACK.unpack_from(datagram)[6:]
+    if not 1 <= count <= MAX_ASKS:
+        raise DatagramError(f"a NACK of {count} asks: 1 to {MAX_ASKS} are allowed")
+    end = _NACK.size + count * _ASK.size
+    if len(datagram) < end:
+        raise DatagramError(f"a NACK of {count} asks in {len(datagram)} bytes is too short")
+    asks = []
+    for frame, block, index, chunks, _ in _ASK.iter_unpack(datagram[_NACK.size : end]):
+        if index + chunks > MAX_CHUNKS_PER_BLOCK:
+            raise DatagramError(f"{chunks} chunks from {index} on are asked for: a block has 255")
+        asks.append(Ask(frame, block, index, chunks))
+    return Nack(epoch, tuple(asks))
+
+
+def _fields(message: Report) -> tuple[int, ...]:
+    return tuple(getattr(message, name) for name in message.__slots__)
 
 
 def _control_prefix(kind: Kind) -> tuple[int, int, int, int, int, int]:

@@ -38,6 +38,8 @@ from udpstream.protocol import (
     Bye,
     ClassicGeometry,
     Hello,
+    Nack,
+    Report,
     UnknownKindError,
     UnknownVersionError,
     Welcome,
@@ -269,7 +271,7 @@ class ReceiverCore:
                 state.reassembler.announce(message.frames, now)
                 self._end(state, now)
                 self._table.bury(state)
-            case Bye() | Welcome():  # repeated, or not for us
+            case Bye() | Welcome() | Report() | Nack():  # repeated, or not for us
                 pass
 
     def _hello(self, source: Address, state: StreamState | None, hello: Hello, now: float) -> None:

@@ -15,6 +15,8 @@ from udpstream.protocol import (
     Bye,
     Codec,
     Hello,
+    Nack,
+    Report,
     Welcome,
     pack_control,
     parse_control,
@@ -116,7 +118,7 @@ class SenderCore:
                     self._next_hello_at = now
             case Bye():
                 self._forget_receiver()
-            case Hello():  # not for a sender
+            case Hello() | Report() | Nack():  # not for a sender
                 pass
 
     def hello_due(self, now: float) -> bytes | None:
