@@ -14,6 +14,8 @@ from udpstream.protocol import (
     DEFAULT_DATAGRAM_BYTES,
     HEADER_BYTES,
     MAX_ASKS,
+    MAX_PROBES,
+    TALLY_BYTES,
     Ask,
     Bye,
     ClassicGeometry,
@@ -23,8 +25,11 @@ from udpstream.protocol import (
     Hello,
     Kind,
     Nack,
+    Probe,
+    ProbeForm,
     Report,
     StageTimes,
+    Tally,
     UnknownKindError,
     UnknownVersionError,
     Welcome,
@@ -68,6 +73,20 @@ REPORT = Report(
 )  # fmt: skip
 NACK = Nack(epoch=0x1234, asks=(Ask(frame=7, block=1, index=30, chunks=2), Ask(frame=8)))
 
+PROBE = Probe(
+    epoch=0x1234, trial=3, number=30, chunks=10, form=ProbeForm.LOAD,
+    clock_us=1_700_000_000_000_000,
+)  # fmt: skip
+CLOSING = replace(PROBE, number=60, form=ProbeForm.CLOSING, clock_us=1_700_000_000_200_000)
+TALLY = Tally(
+    epoch=0x1234, trial=3, echo_us=1_700_000_000_200_000, received_us=1_700_000_000_200_100,
+    sent_us=1_700_000_000_200_150, receive_buffer_bytes=212_992, received=57, duplicates=1,
+    reordered=1, runs=2, longest_run=2, whole=4, wire_bytes=58 * 36,
+    first_us=1_700_000_000_000_100, last_us=1_700_000_000_167_180, delay_mean_us=90,
+    delay_p50_us=80, delay_p99_us=300, delay_max_us=320, jitter_us=12, kernel_dropped=0,
+    version=(0, 1, 0),
+)  # fmt: skip
+
 RAW_HEX = """00 e1 01 00 01 00 12 34  00 00 00 07  00 00 00 0c  01 02 03 04  00 02 00 02
              00 01 02 03 04 05 06 07 08 09 0a 0b"""
 JPEG_HEX = """01 e1 02 00 02 00 12 34  00 00 00 07  00 00 00 14  01 02 03 04  02 80 01 e0
@@ -90,6 +109,20 @@ REPORT_HEX = """ff e1 43 00 00 00 12 34  00 00 00 05  00 06 0a 24 18 21 4d 40
                 00 00 00 00 00 00 00 01  00 00 00 b4  00 03 40 00  00 01  00 00"""
 NACK_HEX = """ff e1 44 00 00 00 12 34  00 02
               00 00 00 07 01 1e 02 00  00 00 00 08 00 00 00 00"""
+PROBE_HEX = """ff e1 45 00 00 00 12 34  00 00 00 03  00 00 00 1e  00 0a  00 00
+               00 06 0a 24 18 1e 40 00"""
+FILLED_HEX = PROBE_HEX + " 00" * 8
+CLOSING_HEX = (
+    """ff e1 45 00 00 00 12 34  00 00 00 03  00 00 00 3c  00 0a  00 01
+       00 06 0a 24 18 21 4d 40"""
+    + " 00" * 88
+)
+TALLY_HEX = """ff e1 47 00 00 00 12 34  00 00 00 03  00 06 0a 24 18 21 4d 40
+               00 06 0a 24 18 21 4d a4  00 06 0a 24 18 21 4d d6  00 03 40 00
+               00 00 00 39  00 00 00 01  00 00 00 01  00 00 00 02  00 00 00 02  00 00 00 04
+               00 00 00 00 00 00 08 28  00 06 0a 24 18 1e 40 64  00 06 0a 24 18 20 cd 0c
+               00 00 00 5a  00 00 00 50  00 00 01 2c  00 00 01 40  00 00 00 0c
+               00 00 00 00  00 01 00 00"""
 
 RAW_DATAGRAM = bytes.fromhex(RAW_HEX)
 
@@ -119,8 +152,23 @@ def check_wire(value: FrameHeader | Control, datagram: bytes) -> None:
         (BYE, BYE_HEX),
         (REPORT, REPORT_HEX),
         (NACK, NACK_HEX),
+        (PROBE, PROBE_HEX),
+        (CLOSING, CLOSING_HEX),
+        (TALLY, TALLY_HEX),
     ],
-    ids=["raw", "jpeg", "parity", "hello", "welcome", "bye", "report", "nack"],
+    ids=[
+        "raw",
+        "jpeg",
+        "parity",
+        "hello",
+        "welcome",
+        "bye",
+        "report",
+        "nack",
+        "probe",
+        "closing",
+        "tally",
+    ],
 )
 def test_golden_bytes_both_ways(value: FrameHeader | Control, wire: str) -> None:
     check_wire(value, bytes.fromhex(wire))
@@ -129,7 +177,10 @@ def test_golden_bytes_both_ways(value: FrameHeader | Control, wire: str) -> None
 def test_the_specification_shows_the_same_bytes() -> None:
     page = Path(__file__).parents[1].joinpath("docs", "protocol.md").read_text(encoding="utf-8")
     shown = re.sub(r"\s", "", page.partition("## Examples")[2])
-    for wire in (RAW_HEX, JPEG_HEX, HELLO_HEX, WELCOME_HEX, BYE_HEX, REPORT_HEX, NACK_HEX):
+    for wire in (
+        RAW_HEX, JPEG_HEX, HELLO_HEX, WELCOME_HEX, BYE_HEX, REPORT_HEX, NACK_HEX, FILLED_HEX,
+        CLOSING_HEX, TALLY_HEX,
+    ):  # fmt: skip
         assert re.sub(r"\s", "", wire) in shown
 
 
@@ -235,7 +286,14 @@ def test_an_index_past_the_last_chunk_is_refused_only_where_it_is_data() -> None
 
 @pytest.mark.parametrize(
     ("wire", "name"),
-    [(HELLO_HEX, "HELLO"), (WELCOME_HEX, "WELCOME"), (BYE_HEX, "BYE"), (REPORT_HEX, "REPORT")],
+    [
+        (HELLO_HEX, "HELLO"),
+        (WELCOME_HEX, "WELCOME"),
+        (BYE_HEX, "BYE"),
+        (REPORT_HEX, "REPORT"),
+        (PROBE_HEX, "PROBE"),
+        (TALLY_HEX, "TALLY"),
+    ],
 )
 def test_shortened_control_datagrams(wire: str, name: str) -> None:
     datagram = bytes.fromhex(wire)
@@ -281,6 +339,9 @@ def test_a_header_field_that_does_not_fit_is_refused(field: dict[str, Any]) -> N
         replace(BYE, frames=2**64),
         replace(REPORT, waiting=2**16),
         replace(NACK, asks=(Ask(2**32),)),
+        replace(PROBE, chunks=2**16),
+        replace(TALLY, delay_max_us=2**32),
+        replace(TALLY, version=(0, 256, 0)),
     ],
 )
 def test_a_control_field_that_does_not_fit_is_refused(message: Control) -> None:
@@ -320,8 +381,36 @@ def test_any_nack_comes_back_and_later_bytes_are_ignored(asks: list[Ask], later:
     assert parse_control(pack_control(nack) + later) == nack
 
 
+@pytest.mark.parametrize(
+    ("datagram", "reason"),
+    [
+        (changed(bytes.fromhex(PROBE_HEX), 19, 2), "unknown form 2"),
+        (changed(bytes.fromhex(PROBE_HEX), 16, 0, 0), "frames of 0"),
+        (changed(bytes.fromhex(PROBE_HEX), 12, 0, 8, 0, 0), f"up to {MAX_PROBES}"),
+        (changed(bytes.fromhex(CLOSING_HEX), 12, 0, 8, 0, 1), f"up to {MAX_PROBES}"),
+        (bytes.fromhex(CLOSING_HEX)[:-1], "115 bytes asks for a TALLY of 116"),
+    ],
+)
+def test_probes_that_break_a_rule(datagram: bytes, reason: str) -> None:
+    with pytest.raises(DatagramError, match=reason):
+        parse_control(datagram)
+
+
+@given(
+    st.builds(
+        Probe, epoch=st.integers(0, 0xFFFF), trial=st.integers(0, 2**32 - 1),
+        number=st.integers(0, MAX_PROBES - 1), chunks=st.integers(1, 0xFFFF),
+        form=st.sampled_from(ProbeForm), clock_us=st.integers(0, 2**64 - 1),
+    ),
+    st.binary(max_size=20),
+)  # fmt: skip
+def test_any_probe_comes_back_whatever_it_is_filled_up_with(probe: Probe, fill: bytes) -> None:
+    assert parse_control(pack_control(probe) + fill) == probe
+
+
 def test_an_answer_is_never_longer_than_what_asked_for_it() -> None:
     assert len(pack_control(WELCOME)) < len(pack_control(HELLO))
+    assert len(pack_control(TALLY)) == TALLY_BYTES == len(pack_control(CLOSING))
 
 
 # -- classic ------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Self
 
 from udpstream.adapters.udp import DEFAULT_RECEIVE_BUFFER_BYTES, Batch, Offload, UdpReceiver
 from udpstream.core.ledger import StreamReport
+from udpstream.core.probing import version_numbers
 from udpstream.core.receiving import (
     Event,
     FrameArrived,
@@ -87,6 +88,8 @@ class Receiver:
             AddressError: the address cannot be bound.
             DatagramError: no classic picture can have that size.
         """
+        from udpstream import __version__  # late: the package knows this module
+
         self.skipped = 0
         """Frames that left the queue unread, because the reader was too slow."""
 
@@ -103,6 +106,7 @@ class Receiver:
             wire=wire,
             classic=classic,
             max_frame_bytes=max_frame_bytes,
+            version=version_numbers(__version__),
         )
         self._core_lock = threading.Lock()  # who pumps, and who asks for reports
         self._pump_lock = threading.Lock()  # who reads the socket
