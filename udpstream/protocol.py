@@ -421,7 +421,8 @@ def parse_control(datagram: Buffer) -> Control:
                 return _parse_probe(datagram)
             case Kind.TALLY:
                 *fields, major, minor, patch, _ = _TALLY.unpack_from(datagram)[6:]
-                return Tally(*fields, version=(major, minor, patch))
+                fields.append((major, minor, patch))
+                return Tally(*fields)
             case Kind.WELCOME | Kind.BYE | Kind.REPORT:
                 plain, layout = _PLAIN_OF_KIND[kind]
                 return plain(*layout.unpack_from(datagram)[6:])
