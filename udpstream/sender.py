@@ -6,7 +6,6 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, Self, TypeAlias
 
@@ -16,10 +15,11 @@ from numpy.typing import NDArray
 from udpstream.adapters.codec import DEFAULT_QUALITY, encode
 from udpstream.adapters.udp import Offload, UdpSender
 from udpstream.core.histogram import Histogram
-from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES, Pace, pace_frame
+from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES, pace_frame
 from udpstream.core.packetize import packetize_classic
 from udpstream.core.sending import SenderCore
 from udpstream.errors import AddressError, FrameError
+from udpstream.pacer import paced
 from udpstream.protocol import (
     CLASSIC_CHUNK_BYTES,
     CLASSIC_INDEX_BYTES,
@@ -259,7 +259,7 @@ class Sender:
             frame, pace = core.packetize(payload, codec, size_wh, captured_s)
             together = self._socket.most_together(frame.datagrams.shape[1])
             try:
-                for start in _paced(pace, len(frame)):
+                for start in paced(pace, len(frame)):
                     end = min(start + pace.burst, len(frame))
                     for first in range(start, end, together):
                         self._socket.send_all(frame.burst(first, min(first + together, end)))
@@ -278,7 +278,7 @@ class Sender:
             len(datagrams), len(datagrams[0]), STOCK_RECEIVE_BUFFER_BYTES, self._interval_s
         )
         with self._lock:
-            for start in _paced(pace, len(datagrams)):
+            for start in paced(pace, len(datagrams)):
                 for datagram in datagrams[start : start + pace.burst]:
                     self._socket.send(datagram)
                     self.stats.wire_bytes += len(datagram)
@@ -305,14 +305,3 @@ class Sender:
                 heard_s = time.monotonic()  # before the lock, which a frame may hold
                 with self._lock:
                     core.receive(datagram, heard_s)
-
-
-def _paced(pace: Pace, datagrams: int) -> Iterator[int]:
-    """Yield the first datagram's number of each burst, when the burst may leave."""
-    begun_s = last_s = time.monotonic()
-    for number, start in enumerate(range(0, datagrams, pace.burst)):
-        wait_s = pace.due(begun_s, number, last_s) - time.monotonic()
-        if wait_s > 0:
-            time.sleep(wait_s)
-        last_s = time.monotonic()
-        yield start

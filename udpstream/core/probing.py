@@ -26,7 +26,7 @@ from udpstream.protocol import (
 
 MAX_SOURCES = 4  # that try the link at once
 SILENT_S = 5.0  # after which a source's trial is let go
-_REST_S = 0.05  # between one source's new trials: each can cost half a millisecond
+_REST_S = 0.1  # between one source's new trials: each can cost a millisecond
 
 _FEWEST = 4_096  # datagrams that there is room for at first
 _MIDDLE = 1 << 31  # stands for the delay of the first: the zeros around are those not come
