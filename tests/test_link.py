@@ -46,7 +46,7 @@ def test_a_perfect_link_delivers_all() -> None:
     ledger = run(cores, 2000)
     frames = frames_in(cores.events)
     check_frames(frames)
-    assert (ledger.sent, ledger.delivered, ledger.duplicate_datagrams) == (2000, 2000, 0)
+    assert (ledger.sent, ledger.delivered, ledger.link.duplicates) == (2000, 2000, 0)
     assert not +cores.receiver.dropped
 
 
@@ -57,7 +57,7 @@ def test_a_link_that_only_displaces_and_repeats_loses_nothing() -> None:
     check_frames(frames_in(cores.events))
     assert (ledger.sent, ledger.delivered) == (1000, 1000)
     # Each copy is a repetition of some datagram, or of a hello or a bye.
-    assert 0.9 * there.duplicated < ledger.duplicate_datagrams <= there.duplicated
+    assert 0.9 * there.duplicated < ledger.link.duplicates <= there.duplicated
 
 
 @pytest.mark.parametrize("loss", [0.001, 0.02, 0.3])
@@ -84,7 +84,7 @@ def test_the_same_seeds_give_the_same_books() -> None:
     def once() -> tuple[object, ...]:
         there = SimulatedLink(7, loss=0.05, burst=3, reorder=5, duplicate=0.02)
         ledger = run(JoinedCores(there, SimulatedLink(8)), 200)
-        return ledger.sent, ledger.delivered, dict(ledger.lost), ledger.duplicate_datagrams
+        return ledger.sent, ledger.delivered, dict(ledger.lost), ledger.link.duplicates
 
     assert once() == once()
 

@@ -116,6 +116,7 @@ class ReceiverCore:
         wire: Wire = "auto",
         classic: ClassicGeometry | None = None,
         max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
+        latency_budget_s: float = LATENCY_BUDGET_S,
         version: tuple[int, int, int] = (0, 0, 0),
     ) -> None:
         self.dropped: Counter[str] = Counter()
@@ -377,9 +378,7 @@ class ReceiverCore:
         self._table.add(state)
         return state
 
-    def _account(
-        self, state: StreamState, datagrams: int, datagram_bytes: int, now: float
-    ) -> None:
+    def _account(self, state: StreamState, datagrams: int, datagram_bytes: int, now: float) -> None:
         state.last_at = now
         state.ledger.datagrams += datagrams
         state.ledger.wire_bytes += datagrams * datagram_bytes
