@@ -1,0 +1,199 @@
+"""How fast the link lets us send: all at once, spread, or no faster than a rate.
+
+Loss alone is no congestion: radio loses datagrams at any rate, and sending less does not
+help. It is congestion where a queue stands on the way in sample after sample, or where
+more is lost than any link would be used with. Then frames are first spread over their
+interval; if that does not help, the rate is cut to what came through.
+
+Upwards it goes by trials: for half a second more is sent than the rate, filled up with
+parity, so that a trial which the link does not stand repairs what it broke (Nagy et al.,
+Congestion Control using FEC for Conversational Multimedia Communication, 2014).
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections import deque
+
+from udpstream.core.feedback import LinkSample
+
+_CONFIRM = 2  # samples in a row, 0.4 s: Wi-Fi's pauses of 20 to 30 ms seldom meet two
+_SETTLE_S = 0.4  # after a step: frames under way, and two reports of the time before it
+_CUT = 0.85  # of what came through: the rest empties the queue
+_DEEPEST_CUT = 0.5  # where a second's worth waits: it is gone in another second
+
+_STANDING_QUEUE_S = 0.04  # more than a pause of Wi-Fi; a bad queue is 100 ms and more
+_FULL_QUEUE_S = 0.01  # where datagrams are lost as well: seven of them at 1 MB/s
+_JITTERS = 3.0  # a queue must stand out of what comes and goes
+_MOST_JITTER_S = 0.06
+_EXTRA_LOSS = 0.02  # beyond what is lost by chance
+_UNUSABLE_LOSS = 0.25  # for sure, that is 30 % or so of a sample's 200 datagrams
+_BURST_SHARE = 0.75  # of the interval: a frame that leaves at once queues behind itself
+_MOST_BURST_S = 0.04
+
+_FIRST_TRIAL = 1.25
+_NEXT_TRIAL = 1.5  # when one has passed: back at four times the rate in five trials
+_TRIAL_S = 0.6
+_TRIAL_LAG_S = 0.3  # of it: reports are of the time before
+_TRIAL_PAUSE_S = 4.0  # after one that failed: the link is tried 9 % of the time
+_QUIET_S = 1.0  # after a cut, before the first trial
+
+_FIRST_HOLD_S = 5.0  # how long frames stay spread when nothing asks for it any more
+_MOST_HOLD_S = 160.0  # each time that it was too early, twice as long
+
+
+class Phase(enum.Enum):
+    """How frames leave."""
+
+    OPEN = "open"
+    SPREAD = "spread"
+    LIMITED = "limited"
+
+
+class RateControl:
+    """Decides on spreading and on a rate, from samples of the link.
+
+    Attributes:
+        phase: how frames leave.
+        target: bytes a second, in UDP payload, that the link is known to hold; None
+            unless limited.
+        trial: by how much more is being sent than that; 1 between trials.
+    """
+
+    def __init__(self) -> None:
+        self._hold_s = _FIRST_HOLD_S
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the link."""
+        self.phase = Phase.OPEN
+        self.target: float | None = None
+        self.trial = 1.0
+        self._samples: deque[LinkSample] = deque(maxlen=_CONFIRM + 1)  # since the last step
+        self._suspect = 0
+        self._queue_s = 0.0
+        self._settled_at = -math.inf
+        self._quiet_since = -math.inf
+        self._opened_at = -math.inf
+        self._trial_at = -math.inf
+        self._trial_end = -math.inf
+        self._next_trial = _FIRST_TRIAL
+
+    def sample(
+        self,
+        sample: LinkSample,
+        now: float,
+        *,
+        usual_loss: float,
+        interval_s: float | None,
+        full_rate: float | None,
+    ) -> bool:
+        """Take a sample.
+
+        Args:
+            sample: of the link.
+            now: in seconds.
+            usual_loss: share of the datagrams that are lost by chance.
+            interval_s: between frames that are sent, where it is known.
+            full_rate: bytes a second of the best picture; None = not known.
+
+        Returns:
+            Whether what was lost was lost by chance.
+        """
+        if now < self._settled_at:
+            return False
+        self._samples.append(sample)
+        if self.trial > 1:
+            return self._try(sample, now, usual_loss)
+        if self._is_congested(sample, usual_loss, interval_s):
+            self._suspect += 1
+            if self._suspect >= _CONFIRM:
+                self._step_down(sample, now)
+            return False
+        self._suspect = 0
+        self._recover(now, full_rate)
+        return True
+
+    def _is_congested(
+        self, sample: LinkSample, usual_loss: float, interval_s: float | None
+    ) -> bool:
+        queue_s, before_s = sample.queue_s, self._queue_s
+        self._queue_s = queue_s or 0.0
+        loses = _sure_loss(sample) > usual_loss + _EXTRA_LOSS
+        if sample.kernel_dropped or _sure_loss(sample) > _UNUSABLE_LOSS:
+            return True
+        if queue_s is None:
+            return False
+        noise_s = min(_JITTERS * sample.jitter_s, _MOST_JITTER_S)
+        if self.phase is Phase.OPEN:
+            noise_s += min(_BURST_SHARE * (interval_s or math.inf), _MOST_BURST_S)
+        if loses:
+            return queue_s > max(_FULL_QUEUE_S, noise_s)
+        is_emptying = self._suspect == 0 and queue_s < 0.95 * before_s
+        return queue_s > max(_STANDING_QUEUE_S, noise_s) and not is_emptying
+
+    def _step_down(self, sample: LinkSample, now: float) -> None:
+        if self.phase is Phase.OPEN:
+            if now - self._opened_at < self._hold_s:
+                self._hold_s = min(2 * self._hold_s, _MOST_HOLD_S)
+            self.phase = Phase.SPREAD
+        else:
+            came_bytes = sum(each.wire_bytes for each in self._samples)
+            came_in_s = sum(each.span_s for each in self._samples)
+            share = min(_CUT, max(_DEEPEST_CUT, 1 - (sample.queue_s or 0.0)))
+            cut = share * came_bytes / came_in_s
+            self.phase = Phase.LIMITED
+            self.target = min(cut, share * self.target) if self.target else cut
+            self._next_trial = _FIRST_TRIAL
+            self._trial_at = now + _SETTLE_S + _QUIET_S
+        self._settle(now)
+
+    def _recover(self, now: float, full_rate: float | None) -> None:
+        if self.phase is Phase.SPREAD:
+            if now - self._quiet_since >= self._hold_s:
+                self.phase = Phase.OPEN
+                self._opened_at = now
+        elif self.phase is Phase.LIMITED:
+            assert self.target is not None
+            if full_rate is not None and self.target >= full_rate:
+                self.phase = Phase.SPREAD
+                self.target = None
+                self._quiet_since = now
+            elif now >= self._trial_at:
+                self.trial = self._next_trial
+                self._trial_end = now + _TRIAL_S
+                self._settled_at = now + _TRIAL_LAG_S
+                self._samples.clear()
+
+    def _try(self, sample: LinkSample, now: float, usual_loss: float) -> bool:
+        assert self.target is not None
+        noise_s = min(_JITTERS * sample.jitter_s, _MOST_JITTER_S)
+        if (
+            sample.kernel_dropped
+            or _sure_loss(sample) > usual_loss + _EXTRA_LOSS
+            or (sample.queue_s or 0.0) > max(_FULL_QUEUE_S, noise_s)
+        ):
+            self._next_trial = _FIRST_TRIAL
+            self._trial_at = now + _TRIAL_PAUSE_S
+            self._settle(now)
+            return False
+        if now >= self._trial_end:
+            self.target *= self.trial
+            self._next_trial = _NEXT_TRIAL
+            self.trial = 1.0
+            self._trial_at = now
+        return True
+
+    def _settle(self, now: float) -> None:
+        """Wait until reports tell of what was just decided."""
+        self.trial = 1.0
+        self._settled_at = self._quiet_since = now + _SETTLE_S
+        self._suspect = 0
+        self._samples.clear()
+
+
+def _sure_loss(sample: LinkSample) -> float:
+    """The share lost, less two deviations: few datagrams prove little."""
+    loss = min(sample.loss, 1.0)
+    return loss - 2 * math.sqrt(loss * (1 - loss) / max(sample.expected, 1))
