@@ -102,10 +102,10 @@ class JoinedCores:
     def send_frame(self, payload: NDArray[np.uint8]) -> None:
         """Send one frame at one go, then let its interval pass."""
         self._hello()
-        frame, _ = self.sender.packetize(payload, Codec.JPEG, SIZE_WH, self.now)
+        frame, _ = self.sender.packetize(payload, Codec.JPEG, SIZE_WH, self.now, self.now)
         for row in frame.whole():
             self.there.send(row.tobytes(), self.now)
-        self.sender.frame_sent()
+        self.sender.frame_sent(self.now)
         self.run(self.interval_s)
 
     def say_bye(self) -> None:
@@ -138,6 +138,9 @@ class JoinedCores:
             self.back.send(datagram, self.now)
         for datagram in self.back.deliver(self.now):
             self.sender.receive(datagram, self.now)
+        for datagrams in self.sender.repairs():
+            for row in datagrams:
+                self.there.send(row.tobytes(), self.now)
         self.events += self.receiver.events()
         self.check()
 

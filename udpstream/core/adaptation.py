@@ -17,6 +17,7 @@ from udpstream.core.rate import RateMeter
 from udpstream.protocol import DEFAULT_DATAGRAM_BYTES, HEADER_BYTES, MAX_CHUNKS_PER_BLOCK
 
 _SPREAD = 0.75  # of the interval, as `pacing` has it
+_LEAST_FILL_PERCENT = 50  # of parity that a trial must be free to use: it sends half as much more
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Adaptation:
             datagram_bytes: largest datagram.
         """
         self._fec = fec or Fec()
+        self._fills = self._fec.is_auto and self._fec.max_percent >= _LEAST_FILL_PERCENT
         self._limits = limits or Limits()
         self._enabled = enabled
         self._picture = PictureFit(quality, self._limits, resizable=resizable)
@@ -96,7 +98,7 @@ class Adaptation:
         limit = self._limits.max_rate_bytes_per_s
         if self._rate.phase is Phase.OPEN or not self._enabled:
             return limit
-        rate = self._sent_rate()
+        rate = self._bare_rate()
         if self._rate.target is not None:
             rate = self._rate.target * self._rate.trial
         if rate is None:
@@ -165,8 +167,9 @@ class Adaptation:
     def parity(self, data: int) -> int:
         """How many parity chunks a block of `data` data chunks gets."""
         wanted = self._fec.parity(data)
-        if self._rate.trial > 1 and self._fec.is_auto:
-            fill = math.ceil((data + wanted) * self._rate.trial) - data
+        target, bare_rate = self._rate.target, self._bare_rate()
+        if self._rate.trial > 1 and self._fills and target and bare_rate:
+            fill = math.ceil(data * (self._rate.trial * target / bare_rate - 1))
             most = math.floor(data * self._fec.max_percent / 100)
             wanted = max(wanted, min(fill, most, MAX_CHUNKS_PER_BLOCK - data))
         return wanted
@@ -195,7 +198,8 @@ class Adaptation:
     def _fit(self) -> None:
         rate = self._limits.max_rate_bytes_per_s or math.inf
         if self._enabled and self._rate.target is not None:
-            rate = min(rate, self._rate.target * self._rate.trial)
+            # A trial is filled up with parity if it may be, and else with a better picture.
+            rate = min(rate, self._rate.target * (1.0 if self._fills else self._rate.trial))
         if rate == math.inf or not self._enabled or self._fps is None:
             self._picture.reset()
             return
@@ -203,20 +207,20 @@ class Adaptation:
         if frame_bytes:
             self._picture.fit(rate * frame_bytes / self._wire_bytes(frame_bytes), self._fps)
 
-    def _sent_rate(self) -> float | None:
-        """Bytes a second of the picture as it is chosen now."""
+    def _bare_rate(self) -> float | None:
+        """Bytes a second of the picture as it is chosen now, without parity."""
         frame_bytes = self._picture.frame_bytes
         if frame_bytes is None or self._fps is None:
             return None
-        return self._wire_bytes(frame_bytes) * self._fps / self._picture.fps_divisor
+        wire_bytes = frame_bytes + self._chunks(frame_bytes) * HEADER_BYTES
+        return wire_bytes * self._fps / self._picture.fps_divisor
 
     def _chunks(self, payload_bytes: float) -> int:
         return max(1, math.ceil(payload_bytes / (self._datagram_bytes - HEADER_BYTES)))
 
     def _wire_bytes(self, payload_bytes: float) -> float:
-        """UDP payload of a frame: headers and parity too, in blocks of like size."""
+        """UDP payload of a frame, with headers and the parity that loss asks for."""
         chunks = self._chunks(payload_bytes)
         blocks = -(-chunks // MAX_CHUNKS_PER_BLOCK)
-        parity = blocks * self.parity(-(-chunks // blocks))
-        share = (chunks + parity) / chunks
-        return share * (payload_bytes + chunks * HEADER_BYTES)
+        parity = blocks * self._fec.parity(-(-chunks // blocks))
+        return (chunks + parity) / chunks * (payload_bytes + chunks * HEADER_BYTES)

@@ -38,6 +38,12 @@ _TRIAL_S = 0.6
 _TRIAL_LAG_S = 0.3  # of it: reports are of the time before
 _TRIAL_PAUSE_S = 4.0  # after one that failed: the link is tried 9 % of the time
 _QUIET_S = 1.0  # after a cut, before the first trial
+_PROVEN = 1.15  # of what came through in a trial: two reports miss a frame or count one more
+_UNPROVEN = 1.05  # growth where a trial could not be filled up
+
+_FUTILE = 2  # cuts in a row that did not help: the loss is not for want of room
+_HELPED = 0.8  # of the loss before the cut
+_USABLE_LOSS = 0.15  # below, a link that lost more is taken for a usual one again
 
 _FIRST_HOLD_S = 5.0  # how long frames stay spread when nothing asks for it any more
 _MOST_HOLD_S = 160.0  # each time that it was too early, twice as long
@@ -79,6 +85,9 @@ class RateControl:
         self._trial_at = -math.inf
         self._trial_end = -math.inf
         self._next_trial = _FIRST_TRIAL
+        self._loss_before = 0.0  # the latest cut
+        self._futile = 0
+        self._loses_anyway = False
 
     def sample(
         self,
@@ -104,6 +113,7 @@ class RateControl:
         if now < self._settled_at:
             return False
         self._samples.append(sample)
+        self._loses_anyway = self._loses_anyway and sample.loss > _USABLE_LOSS
         if self.trial > 1:
             return self._try(sample, now, usual_loss)
         if self._is_congested(sample, usual_loss, interval_s):
@@ -121,7 +131,9 @@ class RateControl:
         queue_s, before_s = sample.queue_s, self._queue_s
         self._queue_s = queue_s or 0.0
         loses = _sure_loss(sample) > usual_loss + _EXTRA_LOSS
-        if sample.kernel_dropped or _sure_loss(sample) > _UNUSABLE_LOSS:
+        if sample.kernel_dropped:
+            return True
+        if _sure_loss(sample) > _UNUSABLE_LOSS and not self._loses_anyway:
             return True
         if queue_s is None:
             return False
@@ -138,16 +150,37 @@ class RateControl:
             if now - self._opened_at < self._hold_s:
                 self._hold_s = min(2 * self._hold_s, _MOST_HOLD_S)
             self.phase = Phase.SPREAD
+        elif self._cuts_are_futile():
+            self._loses_anyway = True
+            self.phase = Phase.SPREAD
+            self.target = None
         else:
-            came_bytes = sum(each.wire_bytes for each in self._samples)
-            came_in_s = sum(each.span_s for each in self._samples)
             share = min(_CUT, max(_DEEPEST_CUT, 1 - (sample.queue_s or 0.0)))
-            cut = share * came_bytes / came_in_s
+            cut = share * self._came_bytes_per_s()
             self.phase = Phase.LIMITED
             self.target = min(cut, share * self.target) if self.target else cut
             self._next_trial = _FIRST_TRIAL
             self._trial_at = now + _SETTLE_S + _QUIET_S
         self._settle(now)
+
+    def _cuts_are_futile(self) -> bool:
+        """Whether one cut after another left the loss as it was, and no queue to explain it."""
+        loss = sum(each.loss for each in self._samples) / len(self._samples)
+        explained = any(
+            each.kernel_dropped or (each.queue_s or 0.0) > _FULL_QUEUE_S for each in self._samples
+        )
+        is_futile = (
+            self.target is not None
+            and not explained
+            and (loss > max(_USABLE_LOSS, _HELPED * self._loss_before))
+        )
+        self._loss_before = loss
+        self._futile = self._futile + 1 if is_futile else 0
+        return self._futile >= _FUTILE
+
+    def _came_bytes_per_s(self) -> float:
+        came_in_s = sum(each.span_s for each in self._samples)
+        return sum(each.wire_bytes for each in self._samples) / came_in_s
 
     def _recover(self, now: float, full_rate: float | None) -> None:
         if self.phase is Phase.SPREAD:
@@ -169,20 +202,20 @@ class RateControl:
     def _try(self, sample: LinkSample, now: float, usual_loss: float) -> bool:
         assert self.target is not None
         noise_s = min(_JITTERS * sample.jitter_s, _MOST_JITTER_S)
-        if (
-            sample.kernel_dropped
-            or _sure_loss(sample) > usual_loss + _EXTRA_LOSS
-            or (sample.queue_s or 0.0) > max(_FULL_QUEUE_S, noise_s)
-        ):
+        queues = (sample.queue_s or 0.0) > max(_FULL_QUEUE_S, noise_s)
+        self._suspect = self._suspect + 1 if queues else 0
+        loses = _sure_loss(sample) > usual_loss + _EXTRA_LOSS
+        if sample.kernel_dropped or loses or self._suspect >= _CONFIRM:
             self._next_trial = _FIRST_TRIAL
             self._trial_at = now + _TRIAL_PAUSE_S
             self._settle(now)
             return False
-        if now >= self._trial_end:
-            self.target *= self.trial
+        if now >= self._trial_end and not queues:
+            proven = max(_UNPROVEN * self.target, _PROVEN * self._came_bytes_per_s())
+            self.target = min(self.trial * self.target, proven)
             self._next_trial = _NEXT_TRIAL
-            self.trial = 1.0
             self._trial_at = now
+            self.trial = 1.0
         return True
 
     def _settle(self, now: float) -> None:

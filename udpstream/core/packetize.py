@@ -61,6 +61,8 @@ class OutgoingFrame:
             else:
                 self._fill_parity(self._filled, part_end)
             self._filled = part_end
+        if self._filled == len(self):  # all is in the datagrams now
+            self._payload, self._data, self._parity = _NO_ROOM, None, None
         return self.datagrams[start:end]
 
     def whole(self) -> NDArray[np.uint8]:
@@ -68,15 +70,17 @@ class OutgoingFrame:
         return self.burst(0, len(self))
 
     def again(self, block: int, index: int, chunks: int) -> NDArray[np.uint8]:
-        """A copy of the datagrams of a run of chunks: `(n, D)` uint8.
+        """A copy of the datagrams of a run of chunks, `(n, D)` uint8; 0 chunks: of all.
 
-        Of a run that leaves the frame it is what the frame has; with 0 chunks it is all.
+        Only those that have been filled, and so have left, and that the frame has.
         """
+        filled = self.datagrams[: self._filled]
         if not chunks:
-            return self.whole().copy()
+            return filled.copy()
         run = np.arange(index, index + chunks).astype(np.uint8)
         rows, known = self.layout.rows_of(np.full(chunks, block, np.uint8), run)
-        return self.whole()[self.layout.places_of(rows[known])]
+        places = self.layout.places_of(rows[known])
+        return filled[places[places < self._filled]]
 
     def _fill_data(self, start: int, end: int) -> None:
         chunks = self.datagrams[start:end, HEADER_BYTES:]

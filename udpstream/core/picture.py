@@ -19,7 +19,10 @@ from dataclasses import dataclass
 
 from udpstream.errors import FrameError
 
-SCALES = (1.0, 0.75, 0.5, 0.375, 0.25)
+_LEAST_SCALE = 0.25
+# Of the sides. Raw frames have no quality between two of them, so they get more.
+_SCALES = (1.0, 0.75, 0.5, 0.375, 0.25)
+_RAW_SCALES = (1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25)
 _DIVISORS = (1, 2, 4, 8, 16)
 _QUALITY_EXPONENT = 0.62  # of the quantisers' steps, which are 2 * (100 - q) or 5000 / q percent
 _SCALE_EXPONENT = {True: 1.6, False: 2.0}  # of JPEG, whose headers do not shrink; of raw pixels
@@ -50,8 +53,8 @@ class Limits:
     def __post_init__(self) -> None:
         if not 1 <= self.min_quality <= 100:
             raise FrameError(f"a least JPEG quality of {self.min_quality}: give 1 to 100")
-        if not SCALES[-1] <= self.min_scale <= 1:
-            raise FrameError(f"a least scale of {self.min_scale}: give {SCALES[-1]} to 1")
+        if not _LEAST_SCALE <= self.min_scale <= 1:
+            raise FrameError(f"a least scale of {self.min_scale}: give {_LEAST_SCALE} to 1")
         if not self.min_fps > 0:
             raise FrameError(f"at least {self.min_fps} frames a second: give a number above 0")
         if self.max_rate_bytes_per_s is not None and not self.max_rate_bytes_per_s > 0:
@@ -82,9 +85,9 @@ class PictureFit:
         self.scale = 1.0
         self.fps_divisor = 1
         self._limits = limits
-        self._scales = [each for each in SCALES if each >= limits.min_scale or each == 1]
-        if not resizable:
-            self._scales = [1.0]
+        scales = _RAW_SCALES if quality is None else _SCALES
+        least = limits.min_scale if resizable else 1.0
+        self._scales = [each for each in scales if each >= least]
         self._full_bytes: float | None = None
 
     @property

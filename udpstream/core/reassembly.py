@@ -27,7 +27,7 @@ from udpstream.core.ledger import Ledger, Loss
 from udpstream.core.meter import LinkMeter
 from udpstream.core.packetize import fill_headers
 from udpstream.core.partial import Partial
-from udpstream.core.repair import RepairTiming
+from udpstream.core.repair import MAX_TRIES, RepairTiming
 from udpstream.core.serial import unwrap
 from udpstream.protocol import HEADER_BYTES, Ask, Codec, FrameHeader
 
@@ -38,7 +38,7 @@ MAX_PARTIAL_FRAMES = 32  # begun and not whole, or held: the budget's worth at 2
 MAX_GAPS = 64  # ranges; a run of losses is one
 MAX_PICTURE_BYTES = 128 << 20  # decoded: 8K is 100 MB, and 600 bytes of JPEG can be 13 GB
 
-MAX_ASKED_FRAMES = 4  # of a gap: a longer one is an outage, and what comes next matters more
+MAX_ASKED_FRAMES = 4  # in a row that were not seen at all
 _UNANSWERED_FRAMES = 4  # in a row, after which nobody waits for repairs: but they are asked for
 
 # The header's bytes that are the same in all datagrams of a frame: all but index and block.
@@ -237,10 +237,7 @@ class Reassembler:
         for gap in self._gaps:
             if self.can_ask and now >= self._due(gap):
                 gap.tries, gap.asked_at = gap.tries + 1, now
-                self._asks += [
-                    Ask(number & 0xFFFF_FFFF)
-                    for number in range(max(gap.start, gap.end - MAX_ASKED_FRAMES), gap.end)
-                ]
+                self._asks += [Ask(number & 0xFFFF_FFFF) for number in range(gap.start, gap.end)]
         self._release()
 
     def next_timer(self) -> float | None:
@@ -326,9 +323,13 @@ class Reassembler:
         assert self._next is not None
         if number > self._next:
             self._ledger.sent += number - self._next
-            self._gaps.append(_Gap(self._next, number, now))
+            # Of an outage only the end is asked for: what comes next matters more.
+            dead_below = max(number - MAX_ASKED_FRAMES, self._next)
+            if dead_below > self._next:
+                self._gaps.append(_Gap(self._next, dead_below, now, tries=MAX_TRIES))
+            self._gaps.append(_Gap(dead_below, number, now))
             self._next = number
-            if len(self._gaps) > MAX_GAPS:
+            while len(self._gaps) > MAX_GAPS:
                 self._close_gap(0)
 
     def _ended_below(self, number: int, now: float) -> None:
@@ -350,7 +351,7 @@ class Reassembler:
 
     def _close_gap(self, at: int) -> None:
         gap = self._gaps.pop(at)
-        self._unanswered += gap.tries > 0
+        self._unanswered += 0 < gap.tries < MAX_TRIES
         self._ledger.lost[Loss.UNSEEN] += gap.end - gap.start
 
     def _due(self, lacking: Partial | _Gap) -> float:
@@ -420,7 +421,7 @@ class Reassembler:
         if not self.can_ask or self._unanswered >= _UNANSWERED_FRAMES:
             return None
         hopeful = list(self._partial)
-        hopeful += [gap.start for gap in self._gaps if gap.end - gap.start <= MAX_ASKED_FRAMES]
+        hopeful += [gap.start for gap in self._gaps if gap.tries < MAX_TRIES]
         return min(hopeful, default=None)
 
     def _give_up(self, partial: Partial, loss: Loss) -> None:

@@ -16,8 +16,9 @@ TAIL_S = 0.003  # two gaps between the bursts of a paced sender: 1.5 ms each
 MOST_TAIL_S = 0.02  # a receiver that was itself held up has not seen the sender pause
 FIRST_RETRY_S = 0.010  # before any answer came; LANs answer in 1 ms, busy Wi-Fi in 10
 LEAST_RETRY_S = 0.004
-RETRY_GROWTH = 1.5  # six tries from 4 ms on are over after 83 ms, within the usual budget
-MAX_TRIES = 6
+RETRY_GROWTH = 1.25  # eight tries from 4 ms on are over after 80 ms, within the usual budget
+MAX_TRIES = 8
+_ANSWERS = 1.5  # how much longer than usual an answer may take
 _FORGET = 0.98  # of what was learned, each frame: it halves in a second at 30 fps
 
 
@@ -64,4 +65,4 @@ class RepairTiming:
     def _retry_s(self) -> float:
         if self._answer_s is None:
             return FIRST_RETRY_S
-        return max(LEAST_RETRY_S, 2 * self._answer_s)
+        return max(LEAST_RETRY_S, _ANSWERS * self._answer_s)
