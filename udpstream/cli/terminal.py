@@ -10,6 +10,8 @@ from typing import Self
 
 from rich.console import Console
 from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 from rich.text import Text
 
 from udpstream.adapters.recorder import RecordingSummary
@@ -60,6 +62,51 @@ def print_lines(lines: Sequence[str]) -> None:
     except OSError as error:
         _out.silence()
         raise UdpStreamError(f"cannot print the result: {error.strerror}") from error
+
+
+def print_table(table: Table) -> None:
+    """Print a table, folded to the terminal's width.
+
+    Raises:
+        UdpStreamError: there is no room for it.
+    """
+    try:
+        _out.print(table, soft_wrap=False)
+    except OSError as error:
+        _out.silence()
+        raise UdpStreamError(f"cannot print the result: {error.strerror}") from error
+
+
+class ProgressBar:
+    """A bar at the foot of the terminal, for what takes its time; nothing where there is none."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:.0f} of {task.total:.0f}"),
+            TimeElapsedColumn(),
+            console=_err,
+            transient=True,
+        )
+        self._shown = _err.is_terminal
+        self._task = self._progress.add_task("", total=1)
+
+    def __enter__(self) -> Self:
+        if self._shown:
+            with contextlib.suppress(OSError):
+                self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            with contextlib.suppress(OSError):
+                self._progress.stop()
+
+    def show(self, done: int, of: int, what: str) -> None:
+        """Say what is being done, and how much of it all has been."""
+        with contextlib.suppress(OSError):
+            self._progress.update(self._task, completed=done, total=of, description=what)
 
 
 class StatusLine:
