@@ -23,11 +23,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from itertools import pairwise
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from statistics import mean, median
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, NamedTuple, Self
 
@@ -45,6 +43,7 @@ from benchmarks.peer_imagezmq import _send as imagezmq_send
 from benchmarks.peer_udpstream import UdpStream
 from benchmarks.peer_udpstream import receive as udpstream_receive
 from benchmarks.peer_udpstream import send as udpstream_send
+from benchmarks.recovery import BACK_SHARE, STEADY_S, Arrival, recovery_of, timeline
 from benchmarks.report import Table, Value, progress, publish
 
 FPS = 30.0
@@ -52,12 +51,6 @@ _ADDRESS = f"{SERVER_ADDRESS}:9505"
 _COMMAND = (sys.executable, "-m", "udpstream")
 _START_S = 30.0  # how long a process may take to get ready, on a busy machine
 _TAIL_S = 0.5  # how long the last frames may take to arrive
-
-# A picture is whole again when none was lost, and none was late, for so long.
-_STEADY_S = 1.0
-_SILENCE_S = 0.5
-_BACK_SHARE = 0.95  # of the quality and the rate that were there before the limit
-_BACK_FRAMES = 15
 
 
 class Measurement(StrEnum):
@@ -282,30 +275,6 @@ def _peer_row(name: str, loss: float, run: Run | None) -> dict[str, Value]:
 # -- a limited rate -----------------------------------------------------------------
 
 
-class Arrival(NamedTuple):
-    """A whole frame at the receiver; times are `time.monotonic`'s."""
-
-    at_s: float
-    number: int
-    payload_bytes: int
-    size_wh: tuple[int, int]
-    latency_s: float | None
-
-
-class Recovery(NamedTuple):
-    """How a stream took a limit; None where it did not within the time it was given.
-
-    Attributes:
-        whole_s: from the limit to a picture that stays whole for a second.
-        lost_after: frames lost from then on until the limit was lifted.
-        back_s: from the lifting to the quality and rate of before.
-    """
-
-    whole_s: float | None
-    lost_after: int | None
-    back_s: float | None
-
-
 def limited(
     before_s: float, limit_s: float, after_s: float, sending: Sequence[str]
 ) -> tuple[Table, Table]:
@@ -333,8 +302,8 @@ def limited(
     summary = Table(
         "A link cut to half the stream's rate",
         f"640x480 JPEG at {FPS:g} fps; limited by a token bucket with a queue of 50 ms for "
-        f"{limit_s:g} s. Whole again: no frame lost for {_STEADY_S:g} s. Back: "
-        f"{_BACK_SHARE:.0%} of the bytes a frame and of the rate of before.",
+        f"{limit_s:g} s. Whole again: no frame lost for {STEADY_S:g} s. Back: "
+        f"{BACK_SHARE:.0%} of the bytes a frame and of the rate of before.",
         [
             {
                 "stream Mbit/s": rate_mbit,
@@ -346,86 +315,6 @@ def limited(
         ],
     )
     return summary, timeline(arrivals, limited_s, lifted_s)
-
-
-def recovery_of(arrivals: Sequence[Arrival], limited_s: float, lifted_s: float) -> Recovery:
-    """Tell from what arrived, in order, how the stream took the limit."""
-    before = [each for each in arrivals if each.at_s < limited_s]
-    during = [each for each in arrivals if limited_s <= each.at_s < lifted_s]
-    after = [each for each in arrivals if each.at_s >= lifted_s]
-    whole_s = lost_after = None
-    for run in _whole_runs(during):
-        if run[-1].at_s - run[0].at_s >= _STEADY_S:
-            whole_s = run[0].at_s - limited_s
-            lost_after = sum(_missed([*during[during.index(run[0]) :], *after[:1]]))
-            break
-    return Recovery(whole_s, lost_after, _back_s(before, after, lifted_s))
-
-
-def timeline(arrivals: Sequence[Arrival], limited_s: float, lifted_s: float) -> Table:
-    """What arrived in each second, counted from the limit."""
-    table = Table(
-        "The same by the second",
-        "Seconds from the limit on. Lost: numbers missing between the frames that arrived.",
-    )
-    missed = [0, *_missed(arrivals)]
-    first_s, last_s = arrivals[0].at_s - limited_s, arrivals[-1].at_s - limited_s
-    for second in range(int(first_s // 1), int(last_s // 1) + 1):
-        here = [
-            (each, lost)
-            for each, lost in zip(arrivals, missed, strict=True)
-            if second <= each.at_s - limited_s < second + 1
-        ]
-        latencies = [each.latency_s for each, _ in here if each.latency_s is not None]
-        sizes = {"x".join(map(str, each.size_wh)): None for each, _ in here}
-        table.rows.append(
-            {
-                "s": second,
-                "limit": "on" if 0 <= second + 0.5 < lifted_s - limited_s else "off",
-                "frames": len(here),
-                "lost": sum(lost for _, lost in here),
-                "KB a frame": mean(each.payload_bytes for each, _ in here) / 1e3 if here else None,
-                "size": ", ".join(sizes) or "-",
-                "p50 ms": median(latencies) * 1e3 if latencies else None,
-            }
-        )
-    return table
-
-
-def _missed(arrivals: Sequence[Arrival]) -> Iterator[int]:
-    """How many numbers are missing before each arrival but the first."""
-    return (later.number - earlier.number - 1 for earlier, later in pairwise(arrivals))
-
-
-def _whole_runs(arrivals: Sequence[Arrival]) -> Iterator[list[Arrival]]:
-    """Stretches in which no frame was missing, and none was long awaited."""
-    run = list(arrivals[:1])
-    for (earlier, later), missed in zip(pairwise(arrivals), _missed(arrivals), strict=True):
-        if missed or later.at_s - earlier.at_s > _SILENCE_S:
-            yield run
-            run = []
-        run.append(later)
-    if run:
-        yield run
-
-
-def _back_s(before: Sequence[Arrival], after: Sequence[Arrival], lifted_s: float) -> float | None:
-    if len(before) < 2:
-        return None
-    wanted_bytes = _BACK_SHARE * mean(each.payload_bytes for each in before)
-    wanted_fps = _BACK_SHARE * _rate(before)
-    for end in range(_BACK_FRAMES, len(after) + 1):
-        latest = after[end - _BACK_FRAMES : end]
-        there = mean(each.payload_bytes for each in latest) >= wanted_bytes
-        same_size = latest[0].size_wh == latest[-1].size_wh == before[-1].size_wh
-        if there and same_size and _rate(latest) >= wanted_fps:
-            return latest[0].at_s - lifted_s
-    return None
-
-
-def _rate(arrivals: Sequence[Arrival]) -> float:
-    span_s = arrivals[-1].at_s - arrivals[0].at_s
-    return (arrivals[-1].number - arrivals[0].number) / span_s if span_s > 0 else 0.0
 
 
 class _Watch:

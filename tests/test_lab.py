@@ -15,7 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.lab import SERVER_ADDRESS, Lab, LabError, LabUnavailable, Side, app, labs, main
-from benchmarks.repair import Arrival, Case, Recovery, loss_row, recovery_of, timeline
+from benchmarks.recovery import Arrival, Recovery, recovery_of, timeline
+from benchmarks.repair import Case, loss_row
 from tests.cli_tools import wait_until
 from udpstream.adapters.udp import UdpReceiver, UdpSender
 from udpstream.core.streams import Address
