@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from udpstream.core.congestion import Phase, RateControl
 from udpstream.core.fec import Fec
 from udpstream.core.feedback import LinkSample
+from udpstream.core.pacing import SPREAD
 from udpstream.core.picture import Limits, PictureFit
 from udpstream.core.rate import RateMeter
 from udpstream.protocol import DEFAULT_DATAGRAM_BYTES, HEADER_BYTES, MAX_CHUNKS_PER_BLOCK
 
-_SPREAD = 0.75  # of the interval, as `pacing` has it
 _LEAST_FILL_PERCENT = 50  # of parity that a trial must be free to use: it sends half as much more
 
 
@@ -103,7 +103,7 @@ class Adaptation:
             rate = self._rate.target * self._rate.trial
         if rate is None:
             return limit
-        return min(rate / _SPREAD, limit or math.inf)
+        return min(rate / SPREAD, limit or math.inf)
 
     @property
     def state(self) -> AdaptationState:
@@ -183,17 +183,28 @@ class Adaptation:
 
     def describe(self) -> str:
         """What is not as the user chose it, and why, in a few words; empty if all is."""
-        picture, state = self._picture, self.state
-        parts = []
-        if state.quality != picture.best_quality:
-            parts.append(f"quality {picture.best_quality} -> {state.quality}")
+        state, changes, notes = self.state, [], []
+        if state.quality != self._picture.best_quality:
+            changes.append(f"quality {self._picture.best_quality} -> {state.quality}")
         if state.scale != 1:
-            parts.append(f"size x {state.scale:g}")
+            changes.append(f"{100 * state.scale:g} % of the size")
         if state.fps_divisor != 1:
-            parts.append(f"one frame in {state.fps_divisor}")
+            changes.append(f"one frame in {state.fps_divisor}")
         if state.rate_bytes_per_s is not None:
-            parts.append("")
-        return ", ".join(parts)
+            changes.append(f"the link holds {state.rate_bytes_per_s * 8e-6:.1f} Mbit/s")
+        elif changes:
+            limit = self._limits.max_rate_bytes_per_s or math.inf
+            changes.append(f"to stay within {limit * 8e-6:.1f} Mbit/s")
+        elif state.phase is Phase.SPREAD:
+            changes.append("frames are spread: at once they overran the link")
+        if changes:
+            *what, why = changes
+            notes.append(f"{', '.join(what)}: {why}" if what else why)
+        if state.loss > 0 and state.parity_percent > 0:
+            notes.append(
+                f"{state.parity_percent:.0f} % parity against {100 * state.loss:.1f} % loss"
+            )
+        return "; ".join(notes)
 
     def _fit(self) -> None:
         rate = self._limits.max_rate_bytes_per_s or math.inf

@@ -25,6 +25,8 @@ _DEEPEST_CUT = 0.5  # where a second's worth waits: it is gone in another second
 
 _STANDING_QUEUE_S = 0.04  # more than a pause of Wi-Fi; a bad queue is 100 ms and more
 _FULL_QUEUE_S = 0.01  # where datagrams are lost as well: seven of them at 1 MB/s
+_STANDING_SHARE = 0.5  # of the interval, where that is more: at few frames a second, all of
+_FULL_SHARE = 0.25  # these times are longer, and so is what is not known about them
 _JITTERS = 3.0  # a queue must stand out of what comes and goes
 _MOST_JITTER_S = 0.06
 _EXTRA_LOSS = 0.02  # beyond what is lost by chance
@@ -68,11 +70,11 @@ class RateControl:
     """
 
     def __init__(self) -> None:
-        self._hold_s = _FIRST_HOLD_S
         self.clear()
 
     def clear(self) -> None:
         """Forget the link."""
+        self._hold_s = _FIRST_HOLD_S
         self.phase = Phase.OPEN
         self.target: float | None = None
         self.trial = 1.0
@@ -115,8 +117,8 @@ class RateControl:
         self._samples.append(sample)
         self._loses_anyway = self._loses_anyway and sample.loss > _USABLE_LOSS
         if self.trial > 1:
-            return self._try(sample, now, usual_loss)
-        if self._is_congested(sample, usual_loss, interval_s):
+            return self._try(sample, now, usual_loss, interval_s or 0.0)
+        if self._is_congested(sample, usual_loss, interval_s or 0.0):
             self._suspect += 1
             if self._suspect >= _CONFIRM:
                 self._step_down(sample, now)
@@ -125,25 +127,21 @@ class RateControl:
         self._recover(now, full_rate)
         return True
 
-    def _is_congested(
-        self, sample: LinkSample, usual_loss: float, interval_s: float | None
-    ) -> bool:
-        queue_s, before_s = sample.queue_s, self._queue_s
-        self._queue_s = queue_s or 0.0
-        loses = _sure_loss(sample) > usual_loss + _EXTRA_LOSS
+    def _is_congested(self, sample: LinkSample, usual_loss: float, interval_s: float) -> bool:
+        queue_s, before_s = sample.queue_s or 0.0, self._queue_s
+        self._queue_s = queue_s
         if sample.kernel_dropped:
             return True
         if _sure_loss(sample) > _UNUSABLE_LOSS and not self._loses_anyway:
             return True
-        if queue_s is None:
-            return False
         noise_s = min(_JITTERS * sample.jitter_s, _MOST_JITTER_S)
         if self.phase is Phase.OPEN:
-            noise_s += min(_BURST_SHARE * (interval_s or math.inf), _MOST_BURST_S)
-        if loses:
-            return queue_s > max(_FULL_QUEUE_S, noise_s)
+            noise_s += min(_BURST_SHARE * interval_s, _MOST_BURST_S)
+        if _sure_loss(sample) > usual_loss + _EXTRA_LOSS:
+            return queue_s > max(_FULL_QUEUE_S, _FULL_SHARE * interval_s, noise_s)
         is_emptying = self._suspect == 0 and queue_s < 0.95 * before_s
-        return queue_s > max(_STANDING_QUEUE_S, noise_s) and not is_emptying
+        stands = queue_s > max(_STANDING_QUEUE_S, _STANDING_SHARE * interval_s, noise_s)
+        return stands and not is_emptying
 
     def _step_down(self, sample: LinkSample, now: float) -> None:
         if self.phase is Phase.OPEN:
@@ -199,10 +197,10 @@ class RateControl:
                 self._settled_at = now + _TRIAL_LAG_S
                 self._samples.clear()
 
-    def _try(self, sample: LinkSample, now: float, usual_loss: float) -> bool:
+    def _try(self, sample: LinkSample, now: float, usual_loss: float, interval_s: float) -> bool:
         assert self.target is not None
         noise_s = min(_JITTERS * sample.jitter_s, _MOST_JITTER_S)
-        queues = (sample.queue_s or 0.0) > max(_FULL_QUEUE_S, noise_s)
+        queues = (sample.queue_s or 0.0) > max(_FULL_QUEUE_S, _FULL_SHARE * interval_s, noise_s)
         self._suspect = self._suspect + 1 if queues else 0
         loses = _sure_loss(sample) > usual_loss + _EXTRA_LOSS
         if sample.kernel_dropped or loses or self._suspect >= _CONFIRM:

@@ -95,18 +95,21 @@ class LinkObserver:
         self._places: deque[int] = deque(maxlen=_PLACES)
 
     def frame_left(self, number: int, datagrams: int, begun_us: int, left_us: int) -> None:
-        """Note that a frame has left.
+        """Note when a frame leaves, or left.
+
+        Told when it begins, and once more when it has left: a report may speak of it in
+        between.
 
         Args:
-            number: the frame's; each call's is higher than the one before.
-            datagrams: how many it had, parity included and repairs not.
+            number: the frame's, at least that of the call before.
+            datagrams: how many it has, parity included and repairs not.
             begun_us: when the first left, on any clock that never falls, in microseconds.
-            left_us: when the last left.
+            left_us: when the last left, or is going to.
         """
-        self._departures[number % _FRAMES] = _Departure(
-            self._datagrams, datagrams, begun_us, left_us
-        )
-        self._datagrams += datagrams
+        known = self._departures.get(number % _FRAMES)
+        before = self._datagrams if known is None else known.before
+        self._departures[number % _FRAMES] = _Departure(before, datagrams, begun_us, left_us)
+        self._datagrams = before + datagrams
         if len(self._departures) > _MAX_FRAMES:
             del self._departures[next(iter(self._departures))]
 

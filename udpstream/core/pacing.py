@@ -22,7 +22,7 @@ _BURST_BYTES = 64 << 10  # one UDP_SEGMENT call's worth
 _BURST_GAP_S = 1.5e-3  # measured: 14 bursts of 64 KB arrive whole in a stock buffer; 0.3 ms: 85 %
 _CATCH_UP = 0.8  # of the gap: a late burst is not made good by two at once
 _RATE_GAP_S = 1e-3  # what a sleep keeps to; at 1 MB/s each datagram goes alone even so
-_SPREAD = 0.75  # of the frame interval: the rest is for encoding, and for jitter
+SPREAD = 0.75  # of the frame interval: the rest is for encoding, and for jitter
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,10 @@ class Pace:
 
     burst: int
     gap_s: float
+
+    def takes_s(self, datagrams: int) -> float:
+        """How long after its first burst the last of a frame leaves, in seconds."""
+        return (-(-datagrams // self.burst) - 1) * self.gap_s
 
     def due(self, begun: float, number: int, last: float) -> float:
         """When a burst may leave, in the seconds of the clock that the others are given in.
@@ -88,7 +92,7 @@ def pace_frame(
 
 def _within_interval(gap_s: float, gaps: int, interval_s: float | None) -> float:
     """The gap, or a shorter one, so that all are over within three quarters of the interval."""
-    return gap_s if interval_s is None else min(gap_s, _SPREAD * interval_s / gaps)
+    return gap_s if interval_s is None else min(gap_s, SPREAD * interval_s / gaps)
 
 
 def _charge_bytes(datagram_bytes: int) -> int:
