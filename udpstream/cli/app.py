@@ -11,8 +11,9 @@ import typer
 from udpstream import __version__
 from udpstream.adapters.codec import DEFAULT_QUALITY
 from udpstream.adapters.udp import DEFAULT_RECEIVE_BUFFER_BYTES
+from udpstream.cli.bench import bench
 from udpstream.cli.options import Size, parse_size, writable_file
-from udpstream.protocol import MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES
+from udpstream.protocol import DEFAULT_DATAGRAM_BYTES, MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES
 
 app = typer.Typer(
     name="udpstream",
@@ -23,6 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: whole lines at 80 columns, in any locale
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(bench)
 
 
 class _Codec(StrEnum):
@@ -233,3 +235,25 @@ def _demo(
     from udpstream.cli.demo import demo
 
     demo(seconds=seconds, record=record, display=display.value)
+
+
+@app.command(name="doctor")
+def _doctor(
+    address: Annotated[
+        str | None,
+        typer.Argument(metavar="[HOST[:PORT]]", help="A receiver, to look at the way to it, too."),
+    ] = None,
+    datagram: Annotated[
+        int,
+        typer.Option(
+            min=MIN_DATAGRAM_BYTES,
+            max=MAX_DATAGRAM_BYTES,
+            metavar="BYTES",
+            help="Size of the datagrams that are to pass.",
+        ),
+    ] = DEFAULT_DATAGRAM_BYTES,
+) -> None:
+    """Look at this machine, and at the way to a receiver: what is wrong, and how to mend it."""
+    from udpstream.cli.doctor import doctor
+
+    doctor(address, datagram_bytes=datagram)

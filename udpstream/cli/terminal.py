@@ -50,7 +50,7 @@ def complain(text: str) -> None:
         _err.print(Text.assemble(("udpstream: error: ", "bold red"), text))
 
 
-def print_lines(lines: Sequence[str]) -> None:
+def print_lines(lines: Sequence[str | Text]) -> None:
     """Print a result.
 
     Raises:
@@ -58,7 +58,7 @@ def print_lines(lines: Sequence[str]) -> None:
     """
     try:
         for line in lines:
-            _out.print(Text(line))
+            _out.print(Text(line) if isinstance(line, str) else line)
     except OSError as error:
         _out.silence()
         raise UdpStreamError(f"cannot print the result: {error.strerror}") from error
