@@ -91,7 +91,7 @@ def test_what_is_asked_for_makes_frames_whole(loss: float, burst: float) -> None
     frames = frames_in(cores.events)
     check_frames(frames)
     assert [frame.whole.number for frame in frames] == sorted(f.whole.number for f in frames)
-    assert ledger.delivered == len(frames) >= (995 if loss < 0.3 else 940)
+    assert ledger.delivered == len(frames) >= (995 if loss < 0.3 else 900)
     assert ledger.repaired_by_nack > 1000 * loss
     assert ledger.repaired_by_parity == 0
     # No frame comes later than the budget allows, be it that an earlier one is repaired.
@@ -155,9 +155,9 @@ def test_a_dead_link_that_comes_back_is_one_stream_with_a_gap() -> None:
     cores.there = alive
     ledger = run_from(cores, 60, 90)
     check_frames(frames_in(cores.events))
-    # Of the outage the last frames are asked for, and come in time.
-    assert (ledger.sent, ledger.delivered, ledger.lost) == (90, 64, {Loss.UNSEEN: 26})
-    assert ledger.repaired_by_nack == 0  # all of these frames was asked for, and is no repair
+    # Of the outage the last two frames are not too late, are asked for and come.
+    assert ledger.repaired_by_nack == 2
+    assert (ledger.sent, ledger.delivered, ledger.lost) == (90, 62, {Loss.UNSEEN: 28})
 
 
 def test_a_lost_end_is_counted_by_the_bye() -> None:

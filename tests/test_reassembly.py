@@ -13,6 +13,7 @@ from udpstream.core.layout import layout_of
 from udpstream.core.ledger import Ledger, Loss
 from udpstream.core.reassembly import (
     LATENCY_BUDGET_S,
+    MAX_ASKED_FRAMES,
     MAX_GAPS,
     MAX_PARTIAL_FRAMES,
     Reassembler,
@@ -240,7 +241,7 @@ def test_a_parity_chunk_that_the_frame_has_not_is_bad() -> None:
 
 def test_unseen() -> None:
     fed = Fed()
-    fed.feed(datagrams_of(0))
+    fed.feed(datagrams_of(0), now=1.0)
     fed.feed(datagrams_of(5), now=1.0)
     assert fed.ledger.in_flight == 4
     assert fed.core.next_timer() == 1.0 + LATENCY_BUDGET_S
@@ -248,6 +249,13 @@ def test_unseen() -> None:
     assert fed.lost == {}
     fed.expire(1.0 + LATENCY_BUDGET_S)
     assert fed.lost == {Loss.UNSEEN: 4}
+
+
+def test_a_frame_that_was_not_seen_has_time_from_when_it_should_have_come() -> None:
+    fed = Fed()
+    fed.feed(datagrams_of(0), now=1.0)
+    fed.feed(datagrams_of(2), now=1.2)
+    assert fed.core.next_timer() == pytest.approx(1.1 + LATENCY_BUDGET_S)
 
 
 def test_missing() -> None:
@@ -337,7 +345,7 @@ def test_a_jump_of_two_billion_costs_nothing() -> None:
     fed.feed(datagrams_of(0))
     fed.core.announce(1 << 60, 0.0)
     assert fed.ledger.sent == 1 << 60
-    assert len(fed.core._gaps) == 1
+    assert len(fed.core._gaps) == 1 + MAX_ASKED_FRAMES
     fed.expire(LATENCY_BUDGET_S)
     assert fed.lost == {Loss.UNSEEN: (1 << 60) - 1}
     fed.feed(datagrams_of((1 << 60) + 0x7FFF_FFFE))

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from udpstream.adapters.codec import DEFAULT_QUALITY, encode, scaled
 from udpstream.adapters.udp import Offload, UdpSender
-from udpstream.core.adaptation import Adaptation, AdaptationState
-from udpstream.core.fec import Fec
+from udpstream.core.adaptation import Adaptation
+from udpstream.core.fec import DEFAULT_MAX_PERCENT, Fec
 from udpstream.core.histogram import Histogram
 from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES, pace_frame
 from udpstream.core.packetize import packetize_classic
@@ -91,6 +91,7 @@ class Sender:
         datagram_bytes: int | None = None,
         offload: Offload = "auto",
         fec: Parity = "auto",
+        max_fec_percent: float = DEFAULT_MAX_PERCENT,
         adapt: bool = True,
         limits: Limits | None = None,
     ) -> None:
@@ -108,6 +109,7 @@ class Sender:
             offload: UDP_SEGMENT where it works (``"auto"``), or force ``"on"``, ``"off"``.
             fec: parity chunks for each hundred data chunks; ``"auto"`` follows the loss that
                 the receiver reports, ``"off"`` sends none.
+            max_fec_percent: the most that ``"auto"`` may use.
             adapt: whether pace, quality, size and frame rate may give way on a link that is
                 too narrow for them.
             limits: how far they may.
@@ -149,7 +151,10 @@ class Sender:
                 wall_offset_s=self._wall_offset_s,
                 adaptation=Adaptation(
                     quality=quality if codec == "jpeg" else None,
-                    fec=Fec(None if fec == "auto" else 0.0 if fec == "off" else fec),
+                    fec=Fec(
+                        None if fec == "auto" else 0.0 if fec == "off" else fec,
+                        max_percent=max_fec_percent,
+                    ),
                     limits=limits,
                     enabled=adapt,
                     datagram_bytes=datagram_bytes or DEFAULT_DATAGRAM_BYTES,
@@ -192,12 +197,12 @@ class Sender:
             self._core.interval_s = self._interval_s
 
     @property
-    def adaptation(self) -> AdaptationState | None:
-        """How frames are sent now; None on the classic wire, which tells us nothing."""
+    def adaptation(self) -> str:
+        """What is not as it was asked for, because of the link, in a few words; else empty."""
         if self._core is None:
-            return None
+            return ""
         with self._lock:
-            return self._core.adaptation.state
+            return self._core.adaptation.describe()
 
     @property
     def segments(self) -> bool:

@@ -50,6 +50,7 @@ class ReceiveOptions:
     frames: int | None
     seconds: float | None
     stats: Path | None
+    latency_budget_s: float
 
 
 class FrameLimit:
@@ -105,6 +106,7 @@ def receive(options: ReceiveOptions) -> None:
                 wire=options.wire,
                 classic_size_wh=options.size_wh,
                 receive_buffer_bytes=options.receive_buffer_bytes,
+                latency_budget_s=options.latency_budget_s,
                 offload=options.offload,
                 queue_frames=0,
                 sinks=[FrameLimit(options.frames, sinks, signals.event)],

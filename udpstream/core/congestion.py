@@ -20,6 +20,7 @@ from udpstream.core.feedback import LinkSample
 
 _CONFIRM = 2  # samples in a row, 0.4 s: Wi-Fi's pauses of 20 to 30 ms seldom meet two
 _SETTLE_S = 0.4  # after a step: frames under way, and two reports of the time before it
+_MOST_SETTLE_S = 1.0  # more, for a queue that long
 _CUT = 0.85  # of what came through: the rest empties the queue
 _DEEPEST_CUT = 0.5  # where a second's worth waits: it is gone in another second
 
@@ -36,6 +37,7 @@ _MOST_BURST_S = 0.04
 
 _FIRST_TRIAL = 1.25
 _NEXT_TRIAL = 1.5  # when one has passed: back at four times the rate in five trials
+_BEYOND = 1.1  # the rate at which congestion came: no further in the trial that passes it
 _TRIAL_S = 0.6
 _TRIAL_LAG_S = 0.3  # of it: reports are of the time before
 _TRIAL_PAUSE_S = 4.0  # after one that failed: the link is tried 9 % of the time
@@ -87,6 +89,7 @@ class RateControl:
         self._trial_at = -math.inf
         self._trial_end = -math.inf
         self._next_trial = _FIRST_TRIAL
+        self._ceiling = math.inf  # the rate at which congestion came
         self._loss_before = 0.0  # the latest cut
         self._futile = 0
         self._loses_anyway = False
@@ -154,12 +157,13 @@ class RateControl:
             self.target = None
         else:
             share = min(_CUT, max(_DEEPEST_CUT, 1 - (sample.queue_s or 0.0)))
-            cut = share * self._came_bytes_per_s()
+            self._ceiling = self._came_bytes_per_s()
+            cut = share * self._ceiling
             self.phase = Phase.LIMITED
             self.target = min(cut, share * self.target) if self.target else cut
             self._next_trial = _FIRST_TRIAL
             self._trial_at = now + _SETTLE_S + _QUIET_S
-        self._settle(now)
+        self._settle(now, sample.queue_s or 0.0)
 
     def _cuts_are_futile(self) -> bool:
         """Whether one cut after another left the loss as it was, and no queue to explain it."""
@@ -192,7 +196,7 @@ class RateControl:
                 self.target = None
                 self._quiet_since = now
             elif now >= self._trial_at:
-                self.trial = self._next_trial
+                self.trial = min(self._next_trial, _BEYOND * self._ceiling / self.target)
                 self._trial_end = now + _TRIAL_S
                 self._settled_at = now + _TRIAL_LAG_S
                 self._samples.clear()
@@ -206,20 +210,22 @@ class RateControl:
         if sample.kernel_dropped or loses or self._suspect >= _CONFIRM:
             self._next_trial = _FIRST_TRIAL
             self._trial_at = now + _TRIAL_PAUSE_S
-            self._settle(now)
+            self._settle(now, sample.queue_s or 0.0)
             return False
         if now >= self._trial_end and not queues:
             proven = max(_UNPROVEN * self.target, _PROVEN * self._came_bytes_per_s())
             self.target = min(self.trial * self.target, proven)
             self._next_trial = _NEXT_TRIAL
+            if self.target > self._ceiling:
+                self._ceiling = math.inf
             self._trial_at = now
             self.trial = 1.0
         return True
 
-    def _settle(self, now: float) -> None:
-        """Wait until reports tell of what was just decided."""
+    def _settle(self, now: float, queue_s: float) -> None:
+        """Wait until reports tell of what was just decided: it queues behind the rest."""
         self.trial = 1.0
-        self._settled_at = self._quiet_since = now + _SETTLE_S
+        self._settled_at = self._quiet_since = now + _SETTLE_S + min(queue_s, _MOST_SETTLE_S)
         self._suspect = 0
         self._samples.clear()
 

@@ -201,6 +201,14 @@ class Partial:
         """Let the meter know of what came in order so far."""
         self._end_run(self._run_end)
 
+    def all_asked(self, *, asked_at: float, due_at: float) -> None:
+        """Note that all of it was asked for, because nothing had come when it was due."""
+        self._keep_arrived()
+        self._asked = np.ones(self._layout.total, np.bool_)
+        self.tries = 1
+        self.asked_at = asked_at
+        self.progress_at = due_at
+
     def asks(self, now: float) -> list[Ask]:
         """What to ask for so that parity can restore the rest; notes that it was asked for."""
         if self._asked is None:

@@ -16,7 +16,7 @@ stale.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -66,12 +66,18 @@ class WholeFrame(NamedTuple):
 class _Gap:
     start: int
     end: int  # exclusive
+    due_at: float  # about when its first frame should have come
     noticed_at: float
     tries: int = 0
-    asked_at: float = 0.0
+    asked_at: float = -1.0
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether it was asked for, and not passed over from the beginning."""
+        return self.asked_at >= 0
 
     def part(self, start: int, end: int) -> _Gap:
-        return _Gap(start, end, self.noticed_at, self.tries, self.asked_at)
+        return replace(self, start=start, end=end)
 
 
 class Reassembler:
@@ -101,6 +107,7 @@ class Reassembler:
         self._asked: dict[int, None] = {}  # frames of late that were asked for and are whole
         self._gaps: list[_Gap] = []
         self._next: int | None = None  # one above the highest number known; None before any
+        self._begun_at = 0.0  # when the first datagram of the highest frame came
         self._last_delivered = -1
         self._current: Partial | None = None  # what the latest datagram belonged to
         self._timing = RepairTiming()
@@ -132,6 +139,7 @@ class Reassembler:
             self._next = next_frame
         elif next_frame > self._next:
             self._pass_over(next_frame, now)
+            self._begun_at = now
         self._ended_below(next_frame, now)
 
     def feed_run(self, datagrams: NDArray[np.uint8], now: float) -> int:
@@ -178,10 +186,12 @@ class Reassembler:
         if self._current is not None and self._current is not partial:
             self._current.finish_run()  # the meter is to hear of datagrams in their order
         if partial is None:
-            if not self._is_wanted(number, header, now):
+            wanted, gap = self._claim(number, header, now)
+            if not wanted:
                 return self._take_stale(number, header, datagrams, now), 0
+            was_asked = gap is not None and gap.was_asked
             chunks = header.data_chunks
-            if chunks <= len(datagrams):
+            if chunks <= len(datagrams) and not was_asked:
                 whole = _take_whole(number, header, datagrams[:chunks], now)
                 if whole is not None:
                     total = layout_of(chunks, header.data, header.parity).total
@@ -189,6 +199,8 @@ class Reassembler:
                     self._hand_on(whole)
                     return chunks, 0
             partial = self._begin(number, header, now)
+            if gap is not None and was_asked:
+                partial.all_asked(asked_at=gap.asked_at, due_at=gap.due_at)
         return self._add(partial, header, datagrams, now)
 
     def _add(
@@ -232,8 +244,9 @@ class Reassembler:
                 self._give_up(partial, loss)
             elif self.can_ask and now >= self._due(partial):
                 self._asks += partial.asks(now)
-        while self._gaps and now >= self._gaps[0].noticed_at + self._budget_s:
-            self._close_gap(0)
+        overdue = [gap for gap in self._gaps if now >= gap.due_at + self._budget_s]
+        for gap in overdue:
+            self._close_gap(self._gaps.index(gap))
         for gap in self._gaps:
             if self.can_ask and now >= self._due(gap):
                 gap.tries, gap.asked_at = gap.tries + 1, now
@@ -243,7 +256,7 @@ class Reassembler:
     def next_timer(self) -> float | None:
         """When `expire` has something to do next, or None."""
         waits = [partial.progress_at + self._budget_s for partial in self._partial.values()]
-        waits += [gap.noticed_at + self._budget_s for gap in self._gaps[:1]]
+        waits += [gap.due_at + self._budget_s for gap in self._gaps]
         if self.can_ask:
             waits += [self._due(partial) for partial in self._partial.values()]
             waits += [self._due(gap) for gap in self._gaps]
@@ -272,20 +285,27 @@ class Reassembler:
             self._next = header.frame + (header.position != 0)
         return unwrap(header.frame, 32, near=self._next)
 
-    def _is_wanted(self, number: int, header: FrameHeader, now: float) -> bool:
-        """Whether to begin a frame of which nothing was seen; if not, its fate is booked."""
+    def _claim(self, number: int, header: FrameHeader, now: float) -> tuple[bool, _Gap | None]:
+        """Whether to begin a frame of which nothing was here, and the gap that it was in.
+
+        If it is not to begin, its fate is booked.
+        """
         assert self._next is not None
+        gap = None
         if number >= self._next:
             self._pass_over(number, now)
             self._ended_below(number, now)
             self._next = number + 1
+            self._begun_at = now
             self._ledger.sent += 1
-        elif not self._split_gap(number):
-            return False
+        else:
+            gap = self._split_gap(number)
+            if gap is None:
+                return False, None
         if is_oversized(header, self._max_frame_bytes):
             self._ledger.lost[Loss.OVERSIZED] += 1
-            return False
-        return True
+            return False, None
+        return True, gap
 
     def _take_stale(
         self, number: int, header: FrameHeader, datagrams: NDArray[np.uint8], now: float
@@ -325,9 +345,11 @@ class Reassembler:
             self._ledger.sent += number - self._next
             # Of an outage only the end is asked for: what comes next matters more.
             dead_below = max(number - MAX_ASKED_FRAMES, self._next)
+            interval_s = (now - self._begun_at) / (number - self._next + 1)
             if dead_below > self._next:
-                self._gaps.append(_Gap(self._next, dead_below, now, tries=MAX_TRIES))
-            self._gaps.append(_Gap(dead_below, number, now))
+                self._gaps.append(_Gap(self._next, dead_below, now, now, tries=MAX_TRIES))
+            for each in range(dead_below, number):
+                self._gaps.append(_Gap(each, each + 1, now - interval_s * (number - each), now))
             self._next = number
             while len(self._gaps) > MAX_GAPS:
                 self._close_gap(0)
@@ -338,20 +360,20 @@ class Reassembler:
             if partial.ended_at is None and partial.number < number:
                 partial.ended_at = now
 
-    def _split_gap(self, number: int) -> bool:
-        """Take a number out of its gap; False if it is in none."""
+    def _split_gap(self, number: int) -> _Gap | None:
+        """Take a number out of its gap, and return that; None if it is in none."""
         for at, gap in enumerate(self._gaps):
             if gap.start <= number < gap.end:
                 parts = gap.part(gap.start, number), gap.part(number + 1, gap.end)
                 self._gaps[at : at + 1] = [part for part in parts if part.start < part.end]
                 if len(self._gaps) > MAX_GAPS:
                     self._close_gap(0)
-                return True
-        return False
+                return gap
+        return None
 
     def _close_gap(self, at: int) -> None:
         gap = self._gaps.pop(at)
-        self._unanswered += 0 < gap.tries < MAX_TRIES
+        self._unanswered += gap.was_asked
         self._ledger.lost[Loss.UNSEEN] += gap.end - gap.start
 
     def _due(self, lacking: Partial | _Gap) -> float:
