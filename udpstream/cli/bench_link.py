@@ -66,8 +66,8 @@ def bench_link(options: LinkOptions) -> None:
         ) as tester,
     ):
         say(
-            f"trying the link to {way.endpoint} in frames at {FPS} fps, datagrams of "
-            f"{options.datagram_bytes:,} bytes; Ctrl+C ends"
+            f"trying the link to {way.endpoint} in datagrams of {options.datagram_bytes:,} bytes; "
+            "Ctrl+C ends"
         )
         _climb(tester, ladder, options.seconds, signals.event)
         segments = tester.segments
@@ -155,7 +155,7 @@ def _findings(
     mtu = "not known here" if way.mtu_bytes is None else f"{way.mtu_bytes:,} bytes"
     lines = [
         f"  way       round trip {way.round_trip_ms:.2f} ms, path MTU {mtu}",
-        "            latency is half of that, and what a datagram took longer than the quickest",
+        "            latency: half of that, and what a datagram took beyond the quickest",
     ]
     lines += _whole_lines(ladder, options, stopped=stopped)
     loss, mean_run = ladder.expected_loss()
@@ -168,13 +168,13 @@ def _findings(
     if kernel:
         lines.append(
             f"  receiver  {kernel:,} datagrams found its buffer of "
-            f"{way.receive_buffer_bytes:,} bytes full: its machine, not"
+            f"{way.receive_buffer_bytes:,} bytes full:"
         )
-        lines.append("            the link, was the limit. There: udpstream doctor")
+        lines.append("            its machine was the limit. There: udpstream doctor")
     if way.mtu_bytes is not None and advice and advice.datagram_bytes < options.datagram_bytes:
         lines.append(
-            f"  pieces    datagrams of {options.datagram_bytes:,} bytes are cut up on the way: one "
-            "lost piece loses all"
+            f"  pieces    datagrams of {options.datagram_bytes:,} bytes are cut up: one lost piece "
+            "loses all"
         )
     if advice is None:
         lines.append(
@@ -202,8 +202,8 @@ def _whole_lines(ladder: RateLadder, options: LinkOptions, *, stopped: bool) -> 
     lines = [f"  whole     {text}"]
     if limited:
         lines.append(
-            f"  sender    this machine could not send more than "
-            f"{_mbit(max(step.bps for step in limited))} Mbit/s: it was the limit, not the link"
+            "  sender    this machine, not the link, was the limit: at most "
+            f"{_mbit(max(step.bps for step in limited))} Mbit/s"
         )
     elif stopped:
         lines.append("  stopped   before all rates were tried")

@@ -75,7 +75,7 @@ def bench_speed(*, seconds: float, json_file: Path | None) -> None:
         [
             f"  latency   JPEG at 30 fps, capture to whole, encoding included: p50 {p50:.2f} ms,",
             f"            p95 {p95:.2f}, p99 {p99:.2f}; {live.whole_share:.1%} of frames whole",
-            f"  processor {cpu} at the receiver, which does not decode",
+            f"  processor {cpu} at the receiver before decoding",
         ]
     )
     print_lines([""])

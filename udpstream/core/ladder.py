@@ -23,6 +23,7 @@ _LATE = 1.1  # times the planned time: then the sending machine could not keep u
 _HALVINGS = 3  # of the gap: to 9 % of a factor of two
 _CLOSE_ENOUGH = 1.1
 _BAD = 0.2  # lost at the lowest rate: there may be less room still
+_MENDED = 0.02  # lost at a lower rate still: that one had room
 _SURE = 3.0  # standard deviations, and the rule of three for a share of which nothing was seen
 
 
@@ -142,7 +143,9 @@ class RateLadder:
         below = [each for each in self.steps if each.chunks < step.chunks]
         below = [each for each in below if each.loss <= _BAD]
         if not below:
-            return step.loss <= _BAD
+            # On the way down the question is whether a lower rate mends it.
+            first = not self.steps or step is self.steps[0]
+            return step.loss <= (_BAD if first else _MENDED)
         sent = sum(each.sent for each in below)
         lost = sum(each.lost for each in below)
         expected = (lost + _SURE) / sent
