@@ -26,10 +26,12 @@ _DEEPEST_CUT = 0.5  # where a second's worth waits: it is gone in another second
 
 _STANDING_QUEUE_S = 0.04  # more than a pause of Wi-Fi; a bad queue is 100 ms and more
 _FULL_QUEUE_S = 0.01  # where datagrams are lost as well: seven of them at 1 MB/s
+_EMPTYING = 0.95  # of what it was a report ago
 _STANDING_SHARE = 0.5  # of the interval, where that is more: at few frames a second, all of
 _FULL_SHARE = 0.25  # these times are longer, and so is what is not known about them
 _JITTERS = 3.0  # a queue must stand out of what comes and goes
 _MOST_JITTER_S = 0.06
+_HOPELESS_QUEUE_S = 0.12  # several frames: spreading them would not do
 _EXTRA_LOSS = 0.02  # beyond what is lost by chance
 _UNUSABLE_LOSS = 0.25  # for sure, that is 30 % or so of a sample's 200 datagrams
 _BURST_SHARE = 0.75  # of the interval: a frame that leaves at once queues behind itself
@@ -40,9 +42,10 @@ _NEXT_TRIAL = 1.5  # when one has passed: back at four times the rate in five tr
 _BEYOND = 1.1  # the rate at which congestion came: no further in the trial that passes it
 _TRIAL_S = 0.6
 _TRIAL_LAG_S = 0.3  # of it: reports are of the time before
-_TRIAL_PAUSE_S = 4.0  # after one that failed: the link is tried 9 % of the time
+_TRIAL_PAUSE_S = 3.0  # after one that failed: the link is tried a seventh of the time
 _QUIET_S = 1.0  # after a cut, before the first trial
 _PROVEN = 1.15  # of what came through in a trial: two reports miss a frame or count one more
+_KEPT = 0.8  # of what came through in a trial that failed, where that is more than before
 _UNPROVEN = 1.05  # growth where a trial could not be filled up
 
 _FUTILE = 2  # cuts in a row that did not help: the loss is not for want of room
@@ -115,13 +118,15 @@ class RateControl:
         Returns:
             Whether what was lost was lost by chance.
         """
+        before_s, self._queue_s = self._queue_s, sample.queue_s or 0.0
         if now < self._settled_at:
             return False
         self._samples.append(sample)
         self._loses_anyway = self._loses_anyway and sample.loss > _USABLE_LOSS
         if self.trial > 1:
-            return self._try(sample, now, usual_loss, interval_s or 0.0)
-        if self._is_congested(sample, usual_loss, interval_s or 0.0):
+            self._try(sample, now, usual_loss, interval_s or 0.0)
+            return False  # it may be for the trial
+        if self._is_congested(sample, before_s, usual_loss, interval_s or 0.0):
             self._suspect += 1
             if self._suspect >= _CONFIRM:
                 self._step_down(sample, now)
@@ -130,9 +135,10 @@ class RateControl:
         self._recover(now, full_rate)
         return True
 
-    def _is_congested(self, sample: LinkSample, usual_loss: float, interval_s: float) -> bool:
-        queue_s, before_s = sample.queue_s or 0.0, self._queue_s
-        self._queue_s = queue_s
+    def _is_congested(
+        self, sample: LinkSample, before_s: float, usual_loss: float, interval_s: float
+    ) -> bool:
+        queue_s = sample.queue_s or 0.0
         if sample.kernel_dropped:
             return True
         if _sure_loss(sample) > _UNUSABLE_LOSS and not self._loses_anyway:
@@ -142,12 +148,13 @@ class RateControl:
             noise_s += min(_BURST_SHARE * interval_s, _MOST_BURST_S)
         if _sure_loss(sample) > usual_loss + _EXTRA_LOSS:
             return queue_s > max(_FULL_QUEUE_S, _FULL_SHARE * interval_s, noise_s)
-        is_emptying = self._suspect == 0 and queue_s < 0.95 * before_s
+        is_emptying = queue_s < _EMPTYING * before_s
         stands = queue_s > max(_STANDING_QUEUE_S, _STANDING_SHARE * interval_s, noise_s)
         return stands and not is_emptying
 
     def _step_down(self, sample: LinkSample, now: float) -> None:
-        if self.phase is Phase.OPEN:
+        queue_s = sample.queue_s or 0.0
+        if self.phase is Phase.OPEN and queue_s < _HOPELESS_QUEUE_S:
             if now - self._opened_at < self._hold_s:
                 self._hold_s = min(2 * self._hold_s, _MOST_HOLD_S)
             self.phase = Phase.SPREAD
@@ -156,14 +163,14 @@ class RateControl:
             self.phase = Phase.SPREAD
             self.target = None
         else:
-            share = min(_CUT, max(_DEEPEST_CUT, 1 - (sample.queue_s or 0.0)))
+            share = min(_CUT, max(_DEEPEST_CUT, 1 - queue_s))
             self._ceiling = self._came_bytes_per_s()
             cut = share * self._ceiling
             self.phase = Phase.LIMITED
             self.target = min(cut, share * self.target) if self.target else cut
             self._next_trial = _FIRST_TRIAL
             self._trial_at = now + _SETTLE_S + _QUIET_S
-        self._settle(now, sample.queue_s or 0.0)
+        self._settle(now, queue_s)
 
     def _cuts_are_futile(self) -> bool:
         """Whether one cut after another left the loss as it was, and no queue to explain it."""
@@ -201,18 +208,19 @@ class RateControl:
                 self._settled_at = now + _TRIAL_LAG_S
                 self._samples.clear()
 
-    def _try(self, sample: LinkSample, now: float, usual_loss: float, interval_s: float) -> bool:
+    def _try(self, sample: LinkSample, now: float, usual_loss: float, interval_s: float) -> None:
         assert self.target is not None
         noise_s = min(_JITTERS * sample.jitter_s, _MOST_JITTER_S)
         queues = (sample.queue_s or 0.0) > max(_FULL_QUEUE_S, _FULL_SHARE * interval_s, noise_s)
         self._suspect = self._suspect + 1 if queues else 0
         loses = _sure_loss(sample) > usual_loss + _EXTRA_LOSS
         if sample.kernel_dropped or loses or self._suspect >= _CONFIRM:
+            proven = min(_KEPT * self._came_bytes_per_s(), self.trial * self.target)
+            self.target = max(self.target, proven)
             self._next_trial = _FIRST_TRIAL
             self._trial_at = now + _TRIAL_PAUSE_S
             self._settle(now, sample.queue_s or 0.0)
-            return False
-        if now >= self._trial_end and not queues:
+        elif now >= self._trial_end and not queues:
             proven = max(_UNPROVEN * self.target, _PROVEN * self._came_bytes_per_s())
             self.target = min(self.trial * self.target, proven)
             self._next_trial = _NEXT_TRIAL
@@ -220,7 +228,6 @@ class RateControl:
                 self._ceiling = math.inf
             self._trial_at = now
             self.trial = 1.0
-        return True
 
     def _settle(self, now: float, queue_s: float) -> None:
         """Wait until reports tell of what was just decided: it queues behind the rest."""

@@ -3,8 +3,8 @@
 Of n = k + m chunks that are lost with chance p, in runs of L on average, n·p are lost,
 give or take a deviation sqrt(n·p·(1 - p)·v): v is 1 for independent losses, whose runs
 are 1 / (1 - p) long, and 2·L·(1 - p) - 1 on a link of two states. m is n·p and 2.6
-deviations. The share of blocks that this leaves to be asked for again, at independent
-loss, in percent (tests/test_fec.py computes it):
+deviations. Of blocks this leaves about one in two hundred to be asked for again, in
+percent at independent loss (tests/test_fec.py computes it):
 
        loss    k + m
       0.3 %    10+2 0.001   30+2 0.01   50+2 0.05   100+2  0.37   200+3  0.35
@@ -12,7 +12,8 @@ loss, in percent (tests/test_fec.py computes it):
         5 %    10+3 0.31    30+6 0.18   50+8 0.22   100+12 0.40   200+20 0.37
        10 %    10+5 0.23    30+9 0.42   50+13 0.33  100+21 0.42   200+36 0.41
 
-With 2.3 deviations it would be up to 1 in 100, for one chunk less.
+With 2.3 deviations it would be up to one in a hundred, for a chunk less. Runs of eight at
+5 % leave 3 in 100 blocks of 40.
 """
 
 from __future__ import annotations

@@ -101,11 +101,6 @@ class PictureFit:
         return None if self._full_bytes is None else self._predict(self.quality, self.scale)
 
     @property
-    def is_best(self) -> bool:
-        """Whether the picture is as the user chose it."""
-        return (self.quality, self.scale, self.fps_divisor) == (self._best_quality, 1.0, 1)
-
-    @property
     def best_quality(self) -> int | None:
         """The quality that the user chose."""
         return self._best_quality
