@@ -121,8 +121,8 @@ def _summary(sender: Sender, capture: Capture, seconds: float) -> list[str]:
     ]
     if stats.parity_bytes or stats.repair_bytes:
         lines.append(
-            f"  repair    {stats.parity_bytes / 1e6:,.1f} MB of it parity, "
-            f"{stats.repair_bytes / 1e6:,.1f} MB asked for again"
+            f"  repair    {stats.parity_bytes / 1e6:,.2f} MB of it parity, "
+            f"{stats.repair_bytes / 1e6:,.2f} MB asked for again"
         )
     if stats.left_out:
         lines.append(f"  left out  {stats.left_out:,} frames, for a link that is too narrow")
