@@ -80,7 +80,7 @@ def _speed(
     ] = 2.0,
     json: _Json = None,
 ) -> None:
-    """Measure throughput, latency and CPU time on this machine, in about 15 seconds."""
+    """Measure throughput, latency and CPU time on this machine."""
     from udpstream.cli.bench_speed import bench_speed
 
     bench_speed(seconds=seconds, json_file=json)
