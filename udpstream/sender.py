@@ -12,7 +12,7 @@ from typing import Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from udpstream.adapters.codec import DEFAULT_QUALITY, encode, scaled
+from udpstream.adapters.codec import DEFAULT_QUALITY, check_picture, encode, scaled
 from udpstream.adapters.udp import Offload, UdpSender
 from udpstream.core.adaptation import Adaptation
 from udpstream.core.fec import DEFAULT_MAX_PERCENT, Fec
@@ -223,14 +223,11 @@ class Sender:
         """
         begun_s = time.monotonic()
         captured_s = begun_s if captured_s is None else captured_s
-        quality, scale = self._quality, 1.0
-        if self._core is not None:
-            with self._lock:
-                adaptation = self._core.adaptation
-                if not adaptation.admit(begun_s):
-                    self.stats.left_out += 1
-                    return
-                quality, scale = adaptation.quality or quality, adaptation.scale
+        check_picture(frame_bgr)
+        chosen = self._admit(begun_s)
+        if chosen is None:
+            return
+        quality, scale = chosen
         frame_bgr = scaled(frame_bgr, scale)
         payload = encode(self._codec, frame_bgr, quality)
         encode_s = time.monotonic() - begun_s
@@ -238,10 +235,11 @@ class Sender:
         self.stats.encode.add(encode_s)
         if self._core is not None:
             with self._lock:
-                adaptation.frame_encoded(len(payload), adaptation.quality and quality, scale)
+                of_jpeg = quality if self._codec is Codec.JPEG else None
+                self._core.adaptation.frame_encoded(len(payload), of_jpeg, scale)
                 self._core.note_stages(begun_s - captured_s, encode_s)
         height, width = frame_bgr.shape[:2]
-        self.send_encoded(payload, self._codec, (width, height), captured_s)
+        self._send_payload(payload, self._codec, (width, height), captured_s)
 
     def send_encoded(
         self,
@@ -251,6 +249,8 @@ class Sender:
         captured_s: float,
     ) -> None:
         """Send one picture that is encoded already, say by the camera.
+
+        On a link that is too narrow some are left out: their quality is not ours to lower.
 
         Args:
             payload: `(length,)` uint8, at least one byte; not retained.
@@ -271,6 +271,31 @@ class Sender:
             raise FrameError(
                 f"{len(payload)} bytes are not a raw picture of {size_wh[0]}x{size_wh[1]}"
             )
+        if self._admit(time.monotonic()) is None:
+            return
+        if self._core is not None:
+            with self._lock:
+                self._core.adaptation.frame_encoded(len(payload), None, 1.0)
+        self._send_payload(payload, codec, size_wh, captured_s)
+
+    def _admit(self, now_s: float) -> tuple[int, float] | None:
+        """The quality and scale to send the next picture with; None if it is to be left out."""
+        if self._core is None:
+            return self._quality, 1.0
+        with self._lock:
+            adaptation = self._core.adaptation
+            if not adaptation.admit(now_s):
+                self.stats.left_out += 1
+                return None
+            return adaptation.quality or self._quality, adaptation.scale
+
+    def _send_payload(
+        self,
+        payload: NDArray[np.uint8],
+        codec: Codec,
+        size_wh: tuple[int, int],
+        captured_s: float,
+    ) -> None:
         begun_s = time.monotonic()
         if self._core is None:
             self._send_classic(payload, codec, size_wh)

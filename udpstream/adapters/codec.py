@@ -45,12 +45,7 @@ def encode(codec: Codec, frame_bgr: NDArray[np.uint8], quality: int) -> NDArray[
 
 
 def scaled(frame_bgr: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
-    """Return a picture with its sides times `scale`, 1 or less; at 1 it is the same array.
-
-    Raises:
-        FrameError: the array is not a picture.
-    """
-    check_picture(frame_bgr)
+    """Return a picture with its sides times `scale`, 1 or less; at 1 it is the same array."""
     if scale == 1:
         return frame_bgr
     height, width = frame_bgr.shape[:2]
