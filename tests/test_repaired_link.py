@@ -49,7 +49,7 @@ class LossyRelay:
         self._socket.close()
 
     def _run(self) -> None:
-        sender = None
+        sender = self._receiver  # until it has said something
         while not self._closing.is_set():
             try:
                 datagram, source = self._socket.recvfrom(70_000)
@@ -80,7 +80,7 @@ def stream_over(
             payload = payload_of(number, _LENGTH)
             sender.send_encoded(payload, Codec.JPEG, SIZE_WH, time.monotonic())
             time.sleep(1 / 60)
-        frames = {}
+        frames: dict[int, bytes] = {}
         while (frame := receiver.read(timeout=0.5)) is not None:
             assert not frames or frame.number > max(frames)
             frames[frame.number] = bytes(frame.payload)
