@@ -7,7 +7,6 @@ hand their records to the parent when they are done, or each few seconds in a so
 from __future__ import annotations
 
 import multiprocessing as mp
-import os
 import socket
 import time
 import traceback
@@ -20,8 +19,10 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.pictures import moving_pictures, write_strip, write_words
+from benchmarks.pictures import write_strip, write_words
 from benchmarks.schedule import WARM_UP_FRAMES, due_numbers
+from udpstream.bench.cores import stay_on
+from udpstream.bench.pictures import moving_pictures
 
 HOST = "127.0.0.1"
 _START_S = 60.0  # how long a process may take to get ready, on a busy machine
@@ -221,7 +222,7 @@ def _child(
     *args: object,
 ) -> None:
     try:
-        _stay_on(core)
+        stay_on(core)
         batch: list[Sent | Received] = []
         flush_at_s = time.monotonic() + flush_s
         for record in function(*args):
@@ -234,16 +235,6 @@ def _child(
         connection.send(None)
     except Exception:  # noqa: BLE001 - the parent raises it again
         connection.send(traceback.format_exc())
-
-
-def _stay_on(core: int) -> None:
-    """Give each end a core of its own, as on two machines.
-
-    A loopback sender otherwise gets its receiver scheduled on its own core, in its way.
-    """
-    if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {cores[core % len(cores)]})
 
 
 def _rate(stamps_s: list[float]) -> float:

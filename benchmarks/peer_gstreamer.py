@@ -11,7 +11,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from benchmarks.peer import Load, Received, Run, Sent, run_pair
-from benchmarks.pictures import moving_pictures
+from udpstream.bench.pictures import moving_pictures
 
 _ROOT = Path(__file__).parent.parent
 _ELEMENTS = ("appsrc", "videoconvert", "jpegenc", "rtpjpegpay", "udpsrc", "udpsink")

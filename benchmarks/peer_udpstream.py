@@ -40,7 +40,10 @@ class UdpStream:
 def send(load: Load, port: int) -> Iterator[Sent]:
     """The sending process."""
     codec = Codec(load.codec)
-    with Sender(HOST, port, codec=load.codec, quality=load.quality, fps=load.fps) as sender:
+    # Nothing gives way: a smaller picture would be a faster one.
+    with Sender(
+        HOST, port, codec=load.codec, quality=load.quality, fps=load.fps, adapt=False
+    ) as sender:
         for number, frame_bgr in frames_to_send(load):
             captured_monotonic_s, captured_s = time.monotonic(), time.perf_counter()
             payload = encode(codec, frame_bgr, load.quality)

@@ -27,14 +27,13 @@ def payload_of(number: int, length: int = 1000) -> NDArray[np.uint8]:
 
 def datagrams_of(
     number: int, length: int = 1000, *, epoch: int = 1, datagram_bytes: int = 124,
-    codec: Codec = Codec.JPEG, size_wh: tuple[int, int] = SIZE_WH,
+    codec: Codec = Codec.JPEG, size_wh: tuple[int, int] = SIZE_WH, parity: int = 0,
 ) -> NDArray[np.uint8]:  # fmt: skip
     """All datagrams of frame `number`, `(N, D)` uint8; ten of them unless told otherwise."""
-    return (
-        Packetizer(epoch, datagram_bytes)
-        .packetize(payload_of(number, length), codec, size_wh, number, 1000 * number)
-        .whole()
-    )
+    packetizer = Packetizer(epoch, datagram_bytes)
+    payload, captured_us = payload_of(number, length), 1000 * number
+    frame = packetizer.packetize(payload, codec, size_wh, number, captured_us, lambda _: parity)
+    return frame.whole()
 
 
 def balanced(ledger: Ledger) -> bool:
@@ -103,10 +102,10 @@ class JoinedCores:
     def send_frame(self, payload: NDArray[np.uint8]) -> None:
         """Send one frame at one go, then let its interval pass."""
         self._hello()
-        frame, _ = self.sender.packetize(payload, Codec.JPEG, SIZE_WH, self.now)
+        frame, _ = self.sender.packetize(payload, Codec.JPEG, SIZE_WH, self.now, self.now)
         for row in frame.whole():
             self.there.send(row.tobytes(), self.now)
-        self.sender.frame_sent()
+        self.sender.frame_sent(self.now)
         self.run(self.interval_s)
 
     def say_bye(self) -> None:
@@ -139,6 +138,9 @@ class JoinedCores:
             self.back.send(datagram, self.now)
         for datagram in self.back.deliver(self.now):
             self.sender.receive(datagram, self.now)
+        for datagrams in self.sender.repairs():
+            for row in datagrams:
+                self.there.send(row.tobytes(), self.now)
         self.events += self.receiver.events()
         self.check()
 

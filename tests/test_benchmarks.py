@@ -25,6 +25,7 @@ from benchmarks.report import Table, Value, machine, markdown, show, write_json
 from benchmarks.schedule import WARM_UP_FRAMES, due_numbers
 from benchmarks.soak import Books, drift
 from tests import classic_receive, classic_send
+from udpstream.bench.pictures import moving_pictures
 
 RAW = Load((640, 480), "raw", 30.0, 0.3, seed=1)
 JPEG = Load((640, 480), "jpeg", 30.0, 0.3, seed=1)
@@ -40,7 +41,7 @@ def run(peer: Peer, load: Load) -> Run:
 
 
 def test_pictures_are_seeded_and_as_large_as_photographs() -> None:
-    first, again = (pictures.moving_pictures((640, 480), seed=3) for _ in range(2))
+    first, again = (moving_pictures((640, 480), seed=3) for _ in range(2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first[0], first[1])
     assert 30_000 < len(pictures.encode_jpeg(first[0], 80)) < 60_000
@@ -48,14 +49,14 @@ def test_pictures_are_seeded_and_as_large_as_photographs() -> None:
 
 @pytest.mark.parametrize("number", [0, 1, 12_345, (1 << 24) - 1])
 def test_a_strip_survives_jpeg(number: int) -> None:
-    picture = pictures.moving_pictures((640, 480), seed=1)[0]
+    picture = moving_pictures((640, 480), seed=1)[0]
     pictures.write_strip(picture, number)
     decoded = pictures.decode_jpeg(pictures.encode_jpeg(picture, 80))
     assert pictures.read_strip(decoded) == number
 
 
 def test_words_show_a_torn_frame() -> None:
-    frame, next_frame = pictures.moving_pictures((640, 480), seed=1)[:2]
+    frame, next_frame = moving_pictures((640, 480), seed=1)[:2]
     pictures.write_words(frame, 70_000)
     pictures.write_words(next_frame, 70_001)
     assert pictures.read_words(frame.tobytes()) == (70_000, True)

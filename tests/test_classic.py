@@ -116,7 +116,7 @@ def test_a_repeated_datagram_harms_nothing(repeated: int) -> None:
     chunks.insert(repeated, chunks[repeated])
     frames = fed.feed([*chunks, *chunks_of(1)])
     assert len(frames) == 2
-    assert (fed.ledger.sent, fed.ledger.duplicate_datagrams, fed.torn) == (2, 1, 0)
+    assert (fed.ledger.sent, fed.ledger.link.duplicates, fed.torn) == (2, 1, 0)
 
 
 def test_the_same_index_with_other_bytes_is_no_repetition() -> None:

@@ -19,7 +19,8 @@ MODULES = {
 }
 OUTSIDE = {"asyncio", "av", "cv2", "mediapipe", "multiprocessing", "os", "select", "selectors",
            "signal", "socket", "subprocess", "threading", "time"}  # fmt: skip
-ENGINES = ("udpstream.sender", "udpstream.receiver", "udpstream.capture", "udpstream.cli")
+ENGINES = ("udpstream.sender", "udpstream.receiver", "udpstream.capture", "udpstream.bench",
+           "udpstream.cli")  # fmt: skip
 CORE = [name for name in MODULES if name.startswith("udpstream.core")]
 PURE = [*CORE, "udpstream.protocol", "udpstream.errors"]
 ADAPTERS = [name for name in MODULES if name.startswith("udpstream.adapters")]

@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 
 from udpstream.errors import DatagramError
 from udpstream.protocol import (
+    DEFAULT_DATAGRAM_BYTES,
     HEADER_BYTES,
+    MAX_ASKS,
+    MAX_PROBES,
+    TALLY_BYTES,
+    Ask,
     Bye,
     ClassicGeometry,
     Codec,
@@ -19,6 +24,12 @@ from udpstream.protocol import (
     FrameHeader,
     Hello,
     Kind,
+    Nack,
+    Probe,
+    ProbeForm,
+    Report,
+    StageTimes,
+    Tally,
     UnknownKindError,
     UnknownVersionError,
     Welcome,
@@ -46,12 +57,35 @@ PARITY_HEADER = FrameHeader(
 HELLO = Hello(
     epoch=0x1234, session=0x1122334455667788, clock_us=1_700_000_000_000_000, next_frame=7,
     interval_us=33_333, offset_us=-250, offset_error_us=40,
+    capture=StageTimes(120, 310, 900), encode=StageTimes(1_500, 1_900, 2_600),
 )  # fmt: skip
 WELCOME = Welcome(
     epoch=0x1234, echo_us=1_700_000_000_000_000, received_us=1_700_000_000_000_100,
     sent_us=1_700_000_000_000_150, receive_buffer_bytes=212_992,
 )  # fmt: skip
 BYE = Bye(epoch=0x1234, frames=7)
+
+REPORT = Report(
+    epoch=0x1234, number=5, clock_us=1_700_000_000_200_000, frame=6,
+    arrived_us=1_700_000_000_190_000, expected=420, received=416, runs=3, reordered=1,
+    duplicates=2, kernel_dropped=0, wire_bytes=582_400, delivered=6, lost=1, jitter_us=180,
+    receive_buffer_bytes=212_992, waiting=1, partial=0,
+)  # fmt: skip
+NACK = Nack(epoch=0x1234, asks=(Ask(frame=7, block=1, index=30, chunks=2), Ask(frame=8)))
+
+PROBE = Probe(
+    epoch=0x1234, trial=3, number=30, chunks=10, form=ProbeForm.LOAD,
+    clock_us=1_700_000_000_000_000,
+)  # fmt: skip
+CLOSING = replace(PROBE, number=60, form=ProbeForm.CLOSING, clock_us=1_700_000_000_200_000)
+TALLY = Tally(
+    epoch=0x1234, trial=3, echo_us=1_700_000_000_200_000, received_us=1_700_000_000_200_100,
+    sent_us=1_700_000_000_200_150, receive_buffer_bytes=212_992, received=57, duplicates=1,
+    reordered=1, runs=2, longest_run=2, whole=4, wire_bytes=58 * 36,
+    first_us=1_700_000_000_000_100, last_us=1_700_000_000_167_180, delay_mean_us=90,
+    delay_p50_us=80, delay_p99_us=300, delay_max_us=320, jitter_us=12, kernel_dropped=0,
+    version=(0, 1, 0),
+)  # fmt: skip
 
 RAW_HEX = """00 e1 01 00 01 00 12 34  00 00 00 07  00 00 00 0c  01 02 03 04  00 02 00 02
              00 01 02 03 04 05 06 07 08 09 0a 0b"""
@@ -61,10 +95,34 @@ PARITY_HEX = "c9 e1 02 03 c8 37 ff ff  ff ff ff ff  00 0a ae 60  ff ff ff ff  ff
     " 55" * 1000
 )
 HELLO_HEX = """ff e1 40 00 00 00 12 34  11 22 33 44 55 66 77 88  00 06 0a 24 18 1e 40 00
-               00 00 00 00 00 00 00 07  00 00 82 35  ff ff ff ff ff ff ff 06  00 00 00 28"""
+               00 00 00 00 00 00 00 07  00 00 82 35  ff ff ff ff ff ff ff 06  00 00 00 28
+               00 00 00 78  00 00 01 36  00 00 03 84  00 00 05 dc  00 00 07 6c  00 00 0a 28"""
 WELCOME_HEX = """ff e1 41 00 00 00 12 34  00 06 0a 24 18 1e 40 00  00 06 0a 24 18 1e 40 64
                  00 06 0a 24 18 1e 40 96  00 03 40 00"""
 BYE_HEX = "ff e1 42 00 00 00 12 34  00 00 00 00 00 00 00 07"
+REPORT_HEX = """ff e1 43 00 00 00 12 34  00 00 00 05  00 06 0a 24 18 21 4d 40
+                00 00 00 06  00 06 0a 24 18 21 26 30
+                00 00 00 00 00 00 01 a4  00 00 00 00 00 00 01 a0
+                00 00 00 00 00 00 00 03  00 00 00 00 00 00 00 01
+                00 00 00 00 00 00 00 02  00 00 00 00 00 00 00 00
+                00 00 00 00 00 08 e3 00  00 00 00 00 00 00 00 06
+                00 00 00 00 00 00 00 01  00 00 00 b4  00 03 40 00  00 01  00 00"""
+NACK_HEX = """ff e1 44 00 00 00 12 34  00 02
+              00 00 00 07 01 1e 02 00  00 00 00 08 00 00 00 00"""
+PROBE_HEX = """ff e1 45 00 00 00 12 34  00 00 00 03  00 00 00 1e  00 0a  00 00
+               00 06 0a 24 18 1e 40 00"""
+FILLED_HEX = PROBE_HEX + " 00" * 8
+CLOSING_HEX = (
+    """ff e1 45 00 00 00 12 34  00 00 00 03  00 00 00 3c  00 0a  00 01
+       00 06 0a 24 18 21 4d 40"""
+    + " 00" * 88
+)
+TALLY_HEX = """ff e1 47 00 00 00 12 34  00 00 00 03  00 06 0a 24 18 21 4d 40
+               00 06 0a 24 18 21 4d a4  00 06 0a 24 18 21 4d d6  00 03 40 00
+               00 00 00 39  00 00 00 01  00 00 00 01  00 00 00 02  00 00 00 02  00 00 00 04
+               00 00 00 00 00 00 08 28  00 06 0a 24 18 1e 40 64  00 06 0a 24 18 20 cd 0c
+               00 00 00 5a  00 00 00 50  00 00 01 2c  00 00 01 40  00 00 00 0c
+               00 00 00 00  00 01 00 00"""
 
 RAW_DATAGRAM = bytes.fromhex(RAW_HEX)
 
@@ -92,8 +150,25 @@ def check_wire(value: FrameHeader | Control, datagram: bytes) -> None:
         (HELLO, HELLO_HEX),
         (WELCOME, WELCOME_HEX),
         (BYE, BYE_HEX),
+        (REPORT, REPORT_HEX),
+        (NACK, NACK_HEX),
+        (PROBE, PROBE_HEX),
+        (CLOSING, CLOSING_HEX),
+        (TALLY, TALLY_HEX),
     ],
-    ids=["raw", "jpeg", "parity", "hello", "welcome", "bye"],
+    ids=[
+        "raw",
+        "jpeg",
+        "parity",
+        "hello",
+        "welcome",
+        "bye",
+        "report",
+        "nack",
+        "probe",
+        "closing",
+        "tally",
+    ],
 )
 def test_golden_bytes_both_ways(value: FrameHeader | Control, wire: str) -> None:
     check_wire(value, bytes.fromhex(wire))
@@ -102,7 +177,10 @@ def test_golden_bytes_both_ways(value: FrameHeader | Control, wire: str) -> None
 def test_the_specification_shows_the_same_bytes() -> None:
     page = Path(__file__).parents[1].joinpath("docs", "protocol.md").read_text(encoding="utf-8")
     shown = re.sub(r"\s", "", page.partition("## Examples")[2])
-    for wire in (RAW_HEX, JPEG_HEX, HELLO_HEX, WELCOME_HEX, BYE_HEX):
+    for wire in (
+        RAW_HEX, JPEG_HEX, HELLO_HEX, WELCOME_HEX, BYE_HEX, REPORT_HEX, NACK_HEX, FILLED_HEX,
+        CLOSING_HEX, TALLY_HEX,
+    ):  # fmt: skip
         assert re.sub(r"\s", "", wire) in shown
 
 
@@ -111,7 +189,7 @@ def test_the_specification_shows_the_same_bytes() -> None:
 marked_bytes = st.builds(
     lambda index, kind, rest: bytes([index, 0xE1, kind]) + rest,
     st.sampled_from([0, 1, 254, 255]),
-    st.sampled_from([*Kind, 0x03, 0x43, 0x80, 0xC1]),
+    st.sampled_from([*Kind, 0x03, 0x7F, 0x80, 0xC1]),
     st.binary(max_size=80),
 )
 
@@ -158,6 +236,7 @@ def test_a_header_that_is_read_is_sound(data: st.DataObject) -> None:
         interval_us=st.integers(0, 2**32 - 1),
         offset_us=st.integers(-(2**63), 2**63 - 1),
         offset_error_us=st.integers(0, 2**32 - 1),
+        capture=st.builds(StageTimes, *[st.integers(0, 2**32 - 1)] * 3),
     ),
     st.binary(max_size=20),
 )
@@ -206,7 +285,15 @@ def test_an_index_past_the_last_chunk_is_refused_only_where_it_is_data() -> None
 
 
 @pytest.mark.parametrize(
-    ("wire", "name"), [(HELLO_HEX, "HELLO"), (WELCOME_HEX, "WELCOME"), (BYE_HEX, "BYE")]
+    ("wire", "name"),
+    [
+        (HELLO_HEX, "HELLO"),
+        (WELCOME_HEX, "WELCOME"),
+        (BYE_HEX, "BYE"),
+        (REPORT_HEX, "REPORT"),
+        (PROBE_HEX, "PROBE"),
+        (TALLY_HEX, "TALLY"),
+    ],
 )
 def test_shortened_control_datagrams(wire: str, name: str) -> None:
     datagram = bytes.fromhex(wire)
@@ -229,7 +316,7 @@ def test_other_versions_are_told_apart(version: int) -> None:
     assert is_marked(datagram)
 
 
-@pytest.mark.parametrize("kind", [0x00, 0x03, 0x43, 0x81])
+@pytest.mark.parametrize("kind", [0x00, 0x03, 0x7F, 0x81])
 def test_other_kinds_are_told_apart(kind: int) -> None:
     with pytest.raises(UnknownKindError, match=f"0x{kind:02x}"):
         parse_frame_header(changed(RAW_DATAGRAM, 2, kind))
@@ -250,6 +337,11 @@ def test_a_header_field_that_does_not_fit_is_refused(field: dict[str, Any]) -> N
         replace(HELLO, offset_us=2**63),
         replace(WELCOME, echo_us=-1),
         replace(BYE, frames=2**64),
+        replace(REPORT, waiting=2**16),
+        replace(NACK, asks=(Ask(2**32),)),
+        replace(PROBE, chunks=2**16),
+        replace(TALLY, delay_max_us=2**32),
+        replace(TALLY, version=(0, 256, 0)),
     ],
 )
 def test_a_control_field_that_does_not_fit_is_refused(message: Control) -> None:
@@ -257,8 +349,68 @@ def test_a_control_field_that_does_not_fit_is_refused(message: Control) -> None:
         pack_control(message)
 
 
+def test_a_nack_asks_for_something_and_not_for_too_much() -> None:
+    datagram = bytes.fromhex(NACK_HEX)
+    with pytest.raises(DatagramError, match="0 asks in one NACK: 1 to 170 fit"):
+        pack_control(replace(NACK, asks=()))
+    with pytest.raises(DatagramError, match="171 asks in one NACK"):
+        pack_control(replace(NACK, asks=(Ask(7),) * 171))
+    with pytest.raises(DatagramError, match="a NACK of 0 asks"):
+        parse_control(changed(datagram, 8, 0, 0))
+    with pytest.raises(DatagramError, match="a NACK of 3 asks in 26 bytes is too short"):
+        parse_control(changed(datagram, 8, 0, 3))
+    with pytest.raises(DatagramError, match="226 chunks from 30 on"):
+        parse_control(changed(datagram, 16, 226))
+    full = replace(NACK, asks=(Ask(7, 0, 0, 255),) * MAX_ASKS)
+    assert len(pack_control(full)) <= DEFAULT_DATAGRAM_BYTES
+    check_wire(full, pack_control(full))
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda frame, block, index, chunks: Ask(frame, block, index, min(chunks, 255 - index)),
+            st.integers(0, 2**32 - 1), *[st.integers(0, 255)] * 3,
+        ),
+        min_size=1, max_size=MAX_ASKS,
+    ),
+    st.binary(max_size=20),
+)  # fmt: skip
+def test_any_nack_comes_back_and_later_bytes_are_ignored(asks: list[Ask], later: bytes) -> None:
+    nack = Nack(7, tuple(asks))
+    assert parse_control(pack_control(nack) + later) == nack
+
+
+@pytest.mark.parametrize(
+    ("datagram", "reason"),
+    [
+        (changed(bytes.fromhex(PROBE_HEX), 19, 2), "unknown form 2"),
+        (changed(bytes.fromhex(PROBE_HEX), 16, 0, 0), "frames of 0"),
+        (changed(bytes.fromhex(PROBE_HEX), 12, 0, 8, 0, 0), f"up to {MAX_PROBES}"),
+        (changed(bytes.fromhex(CLOSING_HEX), 12, 0, 8, 0, 1), f"up to {MAX_PROBES}"),
+        (bytes.fromhex(CLOSING_HEX)[:-1], "115 bytes asks for a TALLY of 116"),
+    ],
+)
+def test_probes_that_break_a_rule(datagram: bytes, reason: str) -> None:
+    with pytest.raises(DatagramError, match=reason):
+        parse_control(datagram)
+
+
+@given(
+    st.builds(
+        Probe, epoch=st.integers(0, 0xFFFF), trial=st.integers(0, 2**32 - 1),
+        number=st.integers(0, MAX_PROBES - 1), chunks=st.integers(1, 0xFFFF),
+        form=st.sampled_from(ProbeForm), clock_us=st.integers(0, 2**64 - 1),
+    ),
+    st.binary(max_size=20),
+)  # fmt: skip
+def test_any_probe_comes_back_whatever_it_is_filled_up_with(probe: Probe, fill: bytes) -> None:
+    assert parse_control(pack_control(probe) + fill) == probe
+
+
 def test_an_answer_is_never_longer_than_what_asked_for_it() -> None:
     assert len(pack_control(WELCOME)) < len(pack_control(HELLO))
+    assert len(pack_control(TALLY)) == TALLY_BYTES == len(pack_control(CLOSING))
 
 
 # -- classic ------------------------------------------------------------------

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.link_tools import balanced, datagrams_of, payload_of
+from udpstream.core.layout import layout_of
 from udpstream.core.ledger import Ledger, Loss
 from udpstream.core.reassembly import (
-    GIVE_UP_S,
+    LATENCY_BUDGET_S,
+    MAX_ASKED_FRAMES,
     MAX_GAPS,
     MAX_PARTIAL_FRAMES,
     Reassembler,
@@ -31,14 +33,14 @@ class Fed:
     def feed(self, datagrams: NDArray[np.uint8], now: float = 0.0) -> list[WholeFrame]:
         frames = []
         while len(datagrams):
-            whole, taken = self.core.feed_run(datagrams, now)
+            taken = self.core.feed_run(datagrams, now)
             if not taken:
                 header = parse_frame_header(datagrams[0].data)
-                whole, taken, bad = self.core.feed(header, datagrams, now)
+                taken, bad = self.core.feed(header, datagrams, now)
                 self.bad += bad
             assert taken > 0
             datagrams = datagrams[taken:]
-            frames += [whole] if whole else []
+            frames += self.core.frames()
             assert balanced(self.ledger)
         return frames
 
@@ -114,7 +116,7 @@ def test_losses_take_their_own_frame_and_no_other(lost: set[int], batch_rows: in
     fed.core.announce(3, 0.0)
     fed.core.finish(1.0)
     assert (fed.ledger.sent, fed.ledger.in_flight) == (3, 0)
-    assert fed.ledger.duplicate_datagrams == fed.bad == 0
+    assert fed.ledger.link.duplicates == fed.bad == 0
 
 
 def test_the_last_chunk_delivers_the_frame_at_once() -> None:
@@ -132,7 +134,7 @@ def test_a_frame_is_delivered_exactly_once() -> None:
     assert fed.feed(datagrams) == []
     assert fed.feed(datagrams[::-1]) == []
     assert (fed.ledger.sent, fed.ledger.delivered) == (1, 1)
-    assert fed.ledger.duplicate_datagrams == 20
+    assert fed.ledger.link.duplicates == 20
 
 
 def test_a_batch_may_hold_the_end_of_one_frame_and_the_start_of_the_next() -> None:
@@ -158,15 +160,80 @@ def test_frames_of_many_blocks_in_any_order() -> None:
         assert fed.core.memory_bytes == 0
 
 
-def test_parity_chunks_are_not_read_and_not_bad() -> None:
+# -- parity -------------------------------------------------------------------
+
+
+@given(st.data())
+def test_any_chunks_that_are_enough_restore_the_frame(data: st.DataObject) -> None:
+    blocks = data.draw(st.integers(1, 4), "blocks")
+    parity = data.draw(st.integers(1, 6), "parity")
+    # 9 bytes a chunk; two or more blocks only because there is so much parity beside it
+    length = data.draw(st.integers(1, 9 * 250 * blocks), "length")
+    datagrams = datagrams_of(0, length, datagram_bytes=33, parity=parity)
+    layout = layout_of(-(-length // (datagrams.shape[1] - 24)), int(datagrams[0, 4]), parity)
+    lost = data.draw(st.sets(st.integers(0, len(datagrams) - 1), max_size=3 * parity), "lost")
+    here = np.delete(datagrams, sorted(lost), axis=0)
+    order = data.draw(st.sampled_from(["as sent", "shuffled"]), "order")
+    if order == "shuffled":
+        here = here[np.random.default_rng(length).permutation(len(here))]
+    left = [min(layout.data, layout.chunks - b * layout.data) for b in range(layout.blocks)]
+    for block in here[:, 3]:
+        left[block] -= 1
     fed = Fed()
-    datagrams = datagrams_of(0, 100, datagram_bytes=49).copy()
-    datagrams[:, 5] = 2  # four data chunks and two of parity
-    parity = datagrams[:2].copy()
-    parity[:, 0] = 4, 5
-    assert fed.feed(np.concatenate((datagrams[:1], parity, datagrams[1:3]))) == []
-    assert numbers(fed.feed(datagrams[3:])) == [0]
+    fed.core.announce(0, 0.0)
+    batch = data.draw(st.integers(1, 64), "batch")
+    frames = [f for at in range(0, len(here), batch) for f in fed.feed(here[at : at + batch])]
+    assert len(frames) == all(count <= 0 for count in left)
+    for frame in frames:
+        assert np.array_equal(frame.payload, payload_of(0, length))
+    lost_data = {place for place in lost if datagrams[place, 0] < layout.data}
+    counts = fed.ledger.link
+    if order == "as sent":
+        assert fed.ledger.repaired_by_parity == bool(frames and lost_data)
     assert fed.bad == 0
+    fed.core.announce(1, 0.0)
+    fed.core.finish(1.0)
+    assert fed.core.memory_bytes == 0
+    if order == "as sent":
+        assert (counts.received, counts.reordered, counts.duplicates) == (len(here), 0, 0)
+
+
+def test_a_frame_that_is_whole_without_parity_waits_for_none_and_does_not_copy_it() -> None:
+    fed = Fed()
+    datagrams = datagrams_of(0, parity=4)
+    assert numbers(fed.feed(datagrams[:10])) == [0]
+    assert fed.feed(datagrams[10:]) == []
+    assert fed.ledger.repaired_by_parity == 0
+    assert fed.ledger.parity_bytes == 4 * 124
+    assert (fed.ledger.link.received, fed.ledger.link.expected) == (14, 14)
+    assert fed.ledger.link.duplicates == 0
+
+
+def test_a_frame_is_whole_with_the_chunk_that_makes_parity_enough() -> None:
+    fed = Fed()
+    datagrams = datagrams_of(0, parity=4)
+    fed.core.announce(0, 0.0)
+    assert fed.feed(datagrams[2:11]) == []
+    assert numbers(fed.feed(datagrams[11:12])) == [0]
+    assert fed.ledger.repaired_by_parity == 1
+
+
+def test_a_burst_is_shared_among_the_blocks() -> None:
+    datagrams = datagrams_of(0, 300 * 9, datagram_bytes=33, parity=3)  # two blocks
+    fed = Fed()
+    fed.core.announce(0, 0.0)
+    assert numbers(fed.feed(np.delete(datagrams, range(100, 106), axis=0))) == [0]
+    assert fed.ledger.link.runs == 1
+
+
+def test_a_parity_chunk_that_the_frame_has_not_is_bad() -> None:
+    fed = Fed()
+    datagrams = datagrams_of(0, parity=2).copy()
+    datagrams[3, 3] = 1  # block 1 of a frame of one
+    fed.feed(datagrams[[0, 3]])
+    datagrams[11, 3] = 1
+    fed.feed(datagrams[[1, 11]])
+    assert fed.bad == 2
 
 
 # -- each loss, by name -------------------------------------------------------
@@ -174,21 +241,28 @@ def test_parity_chunks_are_not_read_and_not_bad() -> None:
 
 def test_unseen() -> None:
     fed = Fed()
-    fed.feed(datagrams_of(0))
+    fed.feed(datagrams_of(0), now=1.0)
     fed.feed(datagrams_of(5), now=1.0)
     assert fed.ledger.in_flight == 4
-    assert fed.core.next_timer() == 1.0 + GIVE_UP_S
-    fed.expire(1.0 + GIVE_UP_S - 1e-6)
+    assert fed.core.next_timer() == 1.0 + LATENCY_BUDGET_S
+    fed.expire(1.0 + LATENCY_BUDGET_S - 1e-6)
     assert fed.lost == {}
-    fed.expire(1.0 + GIVE_UP_S)
+    fed.expire(1.0 + LATENCY_BUDGET_S)
     assert fed.lost == {Loss.UNSEEN: 4}
+
+
+def test_a_frame_that_was_not_seen_has_time_from_when_it_should_have_come() -> None:
+    fed = Fed()
+    fed.feed(datagrams_of(0), now=1.0)
+    fed.feed(datagrams_of(2), now=1.2)
+    assert fed.core.next_timer() == pytest.approx(1.1 + LATENCY_BUDGET_S)
 
 
 def test_missing() -> None:
     fed = Fed()
     fed.feed(datagrams_of(0)[:9], now=1.0)
     fed.feed(datagrams_of(0)[3:4], now=1.05)  # a repetition is no progress
-    fed.expire(1.0 + GIVE_UP_S)
+    fed.expire(1.0 + LATENCY_BUDGET_S)
     assert fed.lost == {Loss.MISSING: 1}
     assert fed.core.memory_bytes == 0
     assert fed.feed(datagrams_of(0)[9:], now=2.0) == []
@@ -230,7 +304,7 @@ def test_malformed() -> None:
     other = datagrams_of(0, length=999)  # the same number, another frame
     assert fed.feed(other) == []
     assert fed.bad == 10
-    fed.expire(GIVE_UP_S)
+    fed.expire(LATENCY_BUDGET_S)
     assert fed.lost == {Loss.MALFORMED: 1}
 
 
@@ -249,7 +323,7 @@ def test_oversized() -> None:
     assert fed.feed(datagrams_of(0)) == []
     assert numbers(fed.feed(datagrams_of(1, length=999))) == [1]
     assert fed.lost == {Loss.OVERSIZED: 1}
-    assert fed.ledger.duplicate_datagrams == 0
+    assert fed.ledger.link.duplicates == 0
 
 
 def test_bad_rows_behind_a_good_one() -> None:
@@ -271,8 +345,8 @@ def test_a_jump_of_two_billion_costs_nothing() -> None:
     fed.feed(datagrams_of(0))
     fed.core.announce(1 << 60, 0.0)
     assert fed.ledger.sent == 1 << 60
-    assert len(fed.core._gaps) == 1
-    fed.expire(GIVE_UP_S)
+    assert len(fed.core._gaps) == 1 + MAX_ASKED_FRAMES
+    fed.expire(LATENCY_BUDGET_S)
     assert fed.lost == {Loss.UNSEEN: (1 << 60) - 1}
     fed.feed(datagrams_of((1 << 60) + 0x7FFF_FFFE))
     assert fed.ledger.sent == (1 << 60) + 0x7FFF_FFFF
@@ -311,7 +385,7 @@ def test_a_hello_tells_the_number_in_full() -> None:
 def test_joining_in_mid_frame_counts_from_the_next() -> None:
     fed = Fed()
     assert fed.feed(datagrams_of(8)[4:]) == []
-    assert (fed.ledger.sent, fed.ledger.duplicate_datagrams) == (0, 0)
+    assert (fed.ledger.sent, fed.ledger.link.duplicates) == (0, 0)
     assert numbers(fed.feed(datagrams_of(9))) == [9]
     assert fed.ledger.sent == 1
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ HELLO = Hello(
 )
 
 
-def hello(**fields: int) -> bytes:
+def hello(**fields: Any) -> bytes:
     return pack_control(replace(HELLO, **fields))
 
 
@@ -111,7 +112,7 @@ def test_a_batch_of_many_frames_with_controls_between() -> None:
 
 def test_a_control_datagram_of_the_same_size_in_the_midst_of_a_batch() -> None:
     core = make_receiver()
-    datagrams = datagrams_of(0, 24 * 4, datagram_bytes=48)
+    datagrams = datagrams_of(0, 48 * 4, datagram_bytes=72)
     row = np.frombuffer(hello(), np.uint8)[None, :]
     events = feed(core, np.concatenate((datagrams[:2], row, datagrams[2:])))
     assert len(frames_in(events)) == 1

@@ -21,6 +21,7 @@ from tests.test_receiver import free_port, picture, until
 from udpstream import AddressError, Codec, FrameError, Receiver, Sender
 from udpstream.protocol import (
     Bye,
+    Control,
     FrameHeader,
     Hello,
     Welcome,
@@ -42,11 +43,11 @@ class Ear:
         self.port = int(self.socket.getsockname()[1])
         self.sender: Any = None
 
-    def hear(self) -> FrameHeader | Hello | Welcome | Bye:
+    def hear(self) -> FrameHeader | Control:
         datagram, self.sender = self.socket.recvfrom(70_000)
         return parse_control(datagram) if is_control(datagram) else parse_frame_header(datagram)
 
-    def say(self, message: Hello | Welcome | Bye) -> None:
+    def say(self, message: Control) -> None:
         self.socket.sendto(pack_control(message), self.sender)
 
 

@@ -70,7 +70,8 @@ def hellos_until(core: SenderCore, start: float, end: float, answer: bool) -> li
 def test_what_a_hello_says() -> None:
     core = make_core()
     assert hello_of(core, 2.0) == Hello(EPOCH, 9, WALL_US + 2_000_000, 0, 33_333, 0, NO_ESTIMATE_US)
-    core.frame_sent()
+    core.packetize(payload_of(0), Codec.JPEG, SIZE_WH, 2.0, 2.0)
+    core.frame_sent(2.0)
     assert hello_of(core, 4.0).next_frame == 1
     assert parse_control(core.bye()) == Bye(EPOCH, 1)
 
@@ -118,11 +119,12 @@ def test_the_clock_offset_is_told_with_the_next_hello() -> None:
 def test_frames_are_paced_for_a_stock_buffer_until_the_receiver_tells_its_own() -> None:
     core = make_core()
     payload = payload_of(0, 921_600)
-    _, stock = core.packetize(payload, Codec.JPEG, SIZE_WH, 0.0)
+    _, stock = core.packetize(payload, Codec.JPEG, SIZE_WH, 0.0, 0.0)
+    core.frame_sent(0.0)
     core.receive(welcome(hello_of(core, 0.0), buffer_bytes=8 << 20), 0.001)
-    _, large = core.packetize(payload, Codec.JPEG, SIZE_WH, 0.0)
+    _, large = core.packetize(payload, Codec.JPEG, SIZE_WH, 0.0, 0.0)
     core.receive(pack_control(Bye(EPOCH, 0)), 0.002)
-    _, again = core.packetize(payload, Codec.JPEG, SIZE_WH, 0.0)
+    _, again = core.packetize(payload, Codec.JPEG, SIZE_WH, 0.0, 0.0)
     assert stock == again == pace_frame(670, 1400, STOCK_RECEIVE_BUFFER_BYTES, 1 / 30)
     assert stock.burst < 670
     assert (large.burst, large.gap_s) == (670, 0.0)
@@ -131,12 +133,12 @@ def test_frames_are_paced_for_a_stock_buffer_until_the_receiver_tells_its_own() 
 def test_frame_numbers_rise_only_when_a_frame_has_left() -> None:
     core = make_core()
     for left_whole, expected in ((False, 0), (True, 0), (True, 1)):
-        frame, _ = core.packetize(payload_of(0), Codec.JPEG, SIZE_WH, 12.5)
+        frame, _ = core.packetize(payload_of(0), Codec.JPEG, SIZE_WH, 12.5, 12.5)
         header = parse_frame_header(frame.datagrams[0].data)
         assert header.frame == expected  # one that did not leave whole: its number comes again
         assert header.captured_us == (WALL_US + 12_500_000) & 0xFFFF_FFFF
         if left_whole:
-            core.frame_sent()
+            core.frame_sent(0.0)
 
 
 @given(
@@ -149,7 +151,7 @@ def test_no_welcome_makes_it_unable_to_speak(
     core = make_core()
     core.receive(pack_control(Welcome(EPOCH, echo_us, received_us, sent_us, buffer_bytes)), now)
     assert hello_of(core, 5.0).epoch == EPOCH
-    _, pace = core.packetize(payload_of(0, 100_000), Codec.JPEG, SIZE_WH, 5.0)
+    _, pace = core.packetize(payload_of(0, 100_000), Codec.JPEG, SIZE_WH, 5.0, 5.0)
     assert pace.burst >= 1
 
 

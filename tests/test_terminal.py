@@ -26,6 +26,13 @@ from udpstream.core.ledger import Ledger, Loss, StreamReport
 from udpstream.errors import UdpStreamError
 
 
+STAGES_MS: dict[str, dict[str, float | None]] = {
+    "capture": {"p50": 0.07, "p95": 0.1, "p99": 0.2},
+    "network": {"p50": 1.26, "p95": 2.0, "p99": 3.0},
+    "decode": {"p50": None, "p95": None, "p99": None},
+}
+
+
 def busy_report() -> StreamReport:
     ledger = Ledger(
         sent=1_234_567, delivered=1_234_500, payload_bytes=10**12, wire_bytes=2 * 10**12
@@ -53,21 +60,34 @@ def test_the_status_of_a_stream_of_which_little_is_known() -> None:
 
 
 def test_the_summary_names_each_loss() -> None:
-    lines = stream_summary(replace(busy_report(), kernel_dropped=5))
+    lines = stream_summary(replace(busy_report(), kernel_dropped=5), STAGES_MS)
     text = "\n".join(lines)
     assert "1,234,567 sent, 1,234,500 delivered, 67 lost (" in text
     assert "missing 66" in text
     assert "unseen 1" in text
     assert "late" not in text.replace("latency", "")
     assert "  latency   p50 49." in text
+    assert "  stages    p50 in ms: capture 0.1, network 1.3\n" in text
     assert "5 datagrams found no room" in text
     assert max(map(len, lines)) <= 100
+
+
+def test_the_summary_tells_what_repair_did_and_cost() -> None:
+    report = busy_report()
+    report.ledger.repaired_by_parity, report.ledger.repaired_by_nack = 1_200, 34
+    report.ledger.parity_bytes, report.ledger.repair_bytes = 2 * 10**11, 10**10
+    link = report.ledger.link
+    link.expected, link.received, link.runs = 2_000_000, 1_900_000, 50_000
+    text = "\n".join(stream_summary(report, {}))
+    assert "100,000 of 2,000,000 datagrams did not come (5.0%), 2.0 in a row" in text
+    assert "1,234 frames: 1,200 by parity (10.0% of the bytes), 34 by asking again (0.5%" in text
+    assert "(1,234 repaired)" in stream_status(report)
 
 
 def test_without_losses_the_summary_tells_the_wires_own_share() -> None:
     ledger = Ledger(sent=10, delivered=10, payload_bytes=1000, wire_bytes=1018)
     report = replace(make_report(make_stream(), 10), ledger=ledger)
-    assert "1.8% more on the wire" in stream_summary(report)[-1]
+    assert "1.8% more on the wire" in stream_summary(report, {})[-1]
 
 
 def test_a_recordings_files_and_what_is_not_in_them(tmp_path: Path) -> None:

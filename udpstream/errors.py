@@ -3,6 +3,7 @@
 UdpStreamError
 ├── AddressError (ValueError)     an address that cannot be read, resolved or bound
 ├── DatagramError (ValueError)    bytes that are not a datagram of this wire
+├── ParityError (ValueError)      parity asked for, or used, as its code does not allow
 ├── FrameError (ValueError)       a picture that cannot be sent or decoded
 ├── SourceError (OSError)         a camera, file or folder that cannot be opened
 ├── RecordingError (OSError)      a recording that cannot be written
@@ -24,6 +25,10 @@ class AddressError(UdpStreamError, ValueError):
 
 class DatagramError(UdpStreamError, ValueError):
     """Bytes that are not a well-formed datagram. Parsers raise nothing else."""
+
+
+class ParityError(UdpStreamError, ValueError):
+    """Parity is asked for or used in a way that the code does not allow."""
 
 
 class FrameError(UdpStreamError, ValueError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import struct
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from udpstream.errors import DatagramError
 
@@ -31,6 +31,8 @@ MAX_SIDE = 65_535  # of a picture, in pixels: 16 bits here, and in JPEG
 PREFIX_BYTES = 8
 HEADER_BYTES = 24
 NO_ESTIMATE_US = 0xFFFF_FFFF
+MAX_ASKS = 170  # in one NACK, which is then no longer than a default datagram
+MAX_PROBES = 1 << 19  # datagrams in one trial: a second of 5.9 Gbit/s in default ones
 
 MIN_DATAGRAM_BYTES = HEADER_BYTES + 1
 MAX_DATAGRAM_BYTES = 65_507  # an IPv4 UDP payload: 65,535 - 20 - 8
@@ -46,6 +48,10 @@ class Kind(enum.IntEnum):
     HELLO = 0x40
     WELCOME = 0x41
     BYE = 0x42
+    REPORT = 0x43
+    NACK = 0x44
+    PROBE = 0x45
+    TALLY = 0x47
 
 
 class Codec(enum.Enum):
@@ -64,9 +70,17 @@ _CODEC_OF_KIND: dict[int, Codec] = {codec.kind: codec for codec in Codec}
 
 _PREFIX = struct.Struct(">6BH")
 _FRAME = struct.Struct(">6BHIIIHH")
-_HELLO = struct.Struct(">6BHQQQIqI")
+_HELLO = struct.Struct(">6BHQQQIqI6I")
 _WELCOME = struct.Struct(">6BHQQQI")
 _BYE = struct.Struct(">6BHQ")
+_REPORT = struct.Struct(">6BHIQIQ9QIIHH")
+_NACK = struct.Struct(">6BHH")
+_ASK = struct.Struct(">I4B")
+_PROBE = struct.Struct(">6BHIIHHQ")
+_TALLY = struct.Struct(">6BHI3Q7I3Q6I4B")
+
+PROBE_BYTES = _PROBE.size
+TALLY_BYTES = _TALLY.size
 
 
 class UnknownVersionError(DatagramError):
@@ -110,6 +124,17 @@ class FrameHeader(NamedTuple):
         return position if self.index < in_block else None
 
 
+class StageTimes(NamedTuple):
+    """How long one stage of the sender took of late: percentiles, in microseconds."""
+
+    p50_us: int = 0
+    p95_us: int = 0
+    p99_us: int = 0
+
+
+NO_TIMES = StageTimes()
+
+
 @dataclass(frozen=True, slots=True)
 class Hello:
     """A sender says that it is there, what its clock reads and how far it is."""
@@ -121,6 +146,8 @@ class Hello:
     interval_us: int
     offset_us: int = 0
     offset_error_us: int = NO_ESTIMATE_US
+    capture: StageTimes = NO_TIMES
+    encode: StageTimes = NO_TIMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +169,156 @@ class Bye:
     frames: int
 
 
-Control: TypeAlias = Hello | Welcome | Bye
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A receiver says what has arrived; counts are of the whole stream so far.
+
+    Attributes:
+        number: of the report, from 0.
+        clock_us: the receiver's clock when this left.
+        frame: the latest frame of which a datagram came, modulo 2**32.
+        arrived_us: the receiver's clock when the last datagram of it came that was not a
+            repair.
+        expected: datagrams that were sent up to the latest that came.
+        received: of these, how many came by themselves; repairs are not among them.
+        runs: of datagrams lost in a row.
+        reordered: datagrams that came behind a later one.
+        duplicates: datagrams that came again.
+        kernel_dropped: datagrams that found the receive buffer full, of all streams.
+        wire_bytes: of all datagrams that came.
+        delivered, lost: frames.
+        jitter_us: of frames' first datagrams (RFC 3550, section 6.4.1).
+        receive_buffer_bytes: of the socket, as granted.
+        waiting: frames that wait for a reader.
+        partial: frames that are begun and not whole.
+    """
+
+    epoch: int
+    number: int
+    clock_us: int
+    frame: int
+    arrived_us: int
+    expected: int
+    received: int
+    runs: int
+    reordered: int
+    duplicates: int
+    kernel_dropped: int
+    wire_bytes: int
+    delivered: int
+    lost: int
+    jitter_us: int
+    receive_buffer_bytes: int
+    waiting: int
+    partial: int
+
+
+class Ask(NamedTuple):
+    """Chunks of one block that are asked for again: `chunks` of them from `index` on.
+
+    With `chunks` 0 it is the whole frame, of which nothing came.
+    """
+
+    frame: int
+    block: int = 0
+    index: int = 0  # type: ignore[assignment]  # hides tuple.index, which no ask needs
+    chunks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Nack:
+    """A receiver asks for chunks again, 1 to 170 runs of them."""
+
+    epoch: int
+    asks: tuple[Ask, ...]
+
+
+class ProbeForm(enum.IntEnum):
+    """What a `Probe` is in its trial."""
+
+    LOAD = 0
+    CLOSING = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A datagram of a trial of the link, filled up with zeros; or the trial's closing.
+
+    Attributes:
+        trial: number of the trial; each new one of a sender has a higher one.
+        number: of the datagram in the trial, from 0; of the closing: how many there were.
+        chunks: datagrams to a frame: datagram n belongs to frame n // chunks.
+        form: the load, or the closing, which asks for the tally.
+        clock_us: the sender's clock when it left.
+    """
+
+    epoch: int
+    trial: int
+    number: int
+    chunks: int
+    form: ProbeForm
+    clock_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """A receiver says what came of a trial.
+
+    Attributes:
+        trial: which one.
+        echo_us: the clock of the closing that asked.
+        received_us: the receiver's clock when that came.
+        sent_us: the receiver's clock when this left.
+        receive_buffer_bytes: of the socket, as granted.
+        received: datagrams of the trial that came, each counted once.
+        duplicates: datagrams that came again.
+        reordered: datagrams that came behind a later one.
+        runs: of datagrams lost in a row.
+        longest_run: of these, the longest.
+        whole: frames of which all datagrams came.
+        wire_bytes: of all datagrams that came.
+        first_us, last_us: the receiver's clock when the first and the last came.
+        delay_mean_us, delay_p50_us, delay_p99_us, delay_max_us: how much longer datagrams
+            were under way than the quickest.
+        jitter_us: of frames' first datagrams (RFC 3550, section 6.4.1).
+        kernel_dropped: datagrams that found the receive buffer full meanwhile, of all sources.
+        version: of the receiver's program: major, minor and patch.
+    """
+
+    epoch: int
+    trial: int
+    echo_us: int
+    received_us: int
+    sent_us: int
+    receive_buffer_bytes: int
+    received: int = 0
+    duplicates: int = 0
+    reordered: int = 0
+    runs: int = 0
+    longest_run: int = 0
+    whole: int = 0
+    wire_bytes: int = 0
+    first_us: int = 0
+    last_us: int = 0
+    delay_mean_us: int = 0
+    delay_p50_us: int = 0
+    delay_p99_us: int = 0
+    delay_max_us: int = 0
+    jitter_us: int = 0
+    kernel_dropped: int = 0
+    version: tuple[int, int, int] = (0, 0, 0)
+
+
+Control: TypeAlias = Hello | Welcome | Bye | Report | Nack | Probe | Tally
+
+_PROBE_FORMS = frozenset(ProbeForm)
+# Messages whose fields stand on the wire one after the other, and are numbers.
+_PLAIN: dict[type[Control], tuple[Kind, struct.Struct]] = {
+    Welcome: (Kind.WELCOME, _WELCOME),
+    Bye: (Kind.BYE, _BYE),
+    Report: (Kind.REPORT, _REPORT),
+}
+_PLAIN_OF_KIND = {kind: (plain, layout) for plain, (kind, layout) in _PLAIN.items()}
 
 
 def pack_frame_header(header: FrameHeader) -> bytes:
@@ -210,14 +386,18 @@ def pack_control(message: Control) -> bytes:
                     *_control_prefix(Kind.HELLO), message.epoch, message.session,
                     message.clock_us, message.next_frame, message.interval_us,
                     message.offset_us, message.offset_error_us,
+                    *message.capture, *message.encode,
                 )  # fmt: skip
-            case Welcome():
-                return _WELCOME.pack(
-                    *_control_prefix(Kind.WELCOME), message.epoch, message.echo_us,
-                    message.received_us, message.sent_us, message.receive_buffer_bytes,
-                )  # fmt: skip
-            case Bye():
-                return _BYE.pack(*_control_prefix(Kind.BYE), message.epoch, message.frames)
+            case Nack():
+                return _pack_nack(message)
+            case Probe():
+                return _pack_probe(message)
+            case Tally():
+                *fields, version = _fields(message)
+                return _TALLY.pack(*_control_prefix(Kind.TALLY), *fields, *version, 0)
+            case Welcome() | Bye() | Report():
+                kind, layout = _PLAIN[type(message)]
+                return layout.pack(*_control_prefix(kind), *_fields(message))
     except struct.error as error:
         raise DatagramError(f"a control field is out of range: {error}: {message}") from error
 
@@ -234,11 +414,18 @@ def parse_control(datagram: Buffer) -> Control:
     try:
         match kind:
             case Kind.HELLO:
-                return Hello(*_HELLO.unpack_from(datagram)[6:])
-            case Kind.WELCOME:
-                return Welcome(*_WELCOME.unpack_from(datagram)[6:])
-            case Kind.BYE:
-                return Bye(*_BYE.unpack_from(datagram)[6:])
+                return _parse_hello(datagram)
+            case Kind.NACK:
+                return _parse_nack(datagram)
+            case Kind.PROBE:
+                return _parse_probe(datagram)
+            case Kind.TALLY:
+                *fields, major, minor, patch, _ = _TALLY.unpack_from(datagram)[6:]
+                fields.append((major, minor, patch))
+                return Tally(*fields)
+            case Kind.WELCOME | Kind.BYE | Kind.REPORT:
+                plain, layout = _PLAIN_OF_KIND[kind]
+                return plain(*layout.unpack_from(datagram)[6:])
     except struct.error as error:
         raise DatagramError(f"a {kind.name} of {len(datagram)} bytes is too short") from error
     raise DatagramError(f"a frame datagram ({kind.name}) where a control's was expected")
@@ -257,6 +444,62 @@ def is_control(datagram: Buffer) -> bool:
 def epoch_of(datagram: Buffer) -> int:
     """The epoch that an indexed datagram states; of any other bytes, a number without sense."""
     return int.from_bytes(datagram[6:8])
+
+
+def _parse_hello(datagram: Buffer) -> Hello:
+    epoch, *fields = _HELLO.unpack_from(datagram)[6:]
+    session, clock_us, next_frame, interval_us, offset_us, error_us, *stages = fields
+    capture, encode = StageTimes(*stages[:3]), StageTimes(*stages[3:])
+    return Hello(
+        epoch, session, clock_us, next_frame, interval_us, offset_us, error_us, capture, encode
+    )
+
+
+def _pack_nack(nack: Nack) -> bytes:
+    if not 1 <= len(nack.asks) <= MAX_ASKS:
+        raise DatagramError(f"{len(nack.asks)} asks in one NACK: 1 to {MAX_ASKS} fit")
+    prefix = _NACK.pack(*_control_prefix(Kind.NACK), nack.epoch, len(nack.asks))
+    return prefix + b"".join(_ASK.pack(*ask, 0) for ask in nack.asks)
+
+
+def _parse_nack(datagram: Buffer) -> Nack:
+    epoch, count = _NACK.unpack_from(datagram)[6:]
+    if not 1 <= count <= MAX_ASKS:
+        raise DatagramError(f"a NACK of {count} asks: 1 to {MAX_ASKS} are allowed")
+    end = _NACK.size + count * _ASK.size
+    if len(datagram) < end:
+        raise DatagramError(f"a NACK of {count} asks in {len(datagram)} bytes is too short")
+    asks = []
+    for frame, block, index, chunks, _ in _ASK.iter_unpack(datagram[_NACK.size : end]):
+        if index + chunks > MAX_CHUNKS_PER_BLOCK:
+            raise DatagramError(f"{chunks} chunks from {index} on are asked for: a block has 255")
+        asks.append(Ask(frame, block, index, chunks))
+    return Nack(epoch, tuple(asks))
+
+
+def _pack_probe(probe: Probe) -> bytes:
+    datagram = _PROBE.pack(*_control_prefix(Kind.PROBE), *_fields(probe))
+    return datagram.ljust(TALLY_BYTES, b"\0") if probe.form is ProbeForm.CLOSING else datagram
+
+
+def _parse_probe(datagram: Buffer) -> Probe:
+    epoch, trial, number, chunks, form, clock_us = _PROBE.unpack_from(datagram)[6:]
+    if form not in _PROBE_FORMS:
+        raise DatagramError(f"a PROBE of the unknown form {form}")
+    closes = form == ProbeForm.CLOSING
+    if not chunks or number + (not closes) > MAX_PROBES:
+        raise DatagramError(
+            f"a PROBE with number {number} in frames of {chunks}: a trial has up to {MAX_PROBES}"
+        )
+    if closes and len(datagram) < TALLY_BYTES:
+        raise DatagramError(
+            f"a PROBE of {len(datagram)} bytes asks for a TALLY of {TALLY_BYTES}: it is too short"
+        )
+    return Probe(epoch, trial, number, chunks, ProbeForm(form), clock_us)
+
+
+def _fields(message: Control) -> tuple[Any, ...]:
+    return tuple(getattr(message, name) for name in message.__slots__)
 
 
 def _control_prefix(kind: Kind) -> tuple[int, int, int, int, int, int]:

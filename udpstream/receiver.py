@@ -12,6 +12,8 @@ from typing import Self
 
 from udpstream.adapters.udp import DEFAULT_RECEIVE_BUFFER_BYTES, Batch, Offload, UdpReceiver
 from udpstream.core.ledger import StreamReport
+from udpstream.core.probing import version_numbers
+from udpstream.core.reassembly import LATENCY_BUDGET_S
 from udpstream.core.receiving import (
     Event,
     FrameArrived,
@@ -31,7 +33,8 @@ from udpstream.sinks import Sink
 
 QUEUE_FRAMES = 4  # between the link and a reader: 133 ms at 30 fps, and no more
 _REPORT_PERIOD_S = 1.0
-_TICK_S = 0.01  # how far off a timer may be
+_TICK_S = 0.01  # how often timers are looked at where none is known to be due
+_LATE_S = 0.02  # how much longer they wait for a socket that is never empty
 # How long the socket may go unread when a reader has left with a frame: a stock buffer holds
 # two bursts of a paced sender, 1.5 ms apart, and at 30 fps the next is not due so soon.
 _HAND_BACK_S = 0.003
@@ -63,6 +66,7 @@ class Receiver:
         classic_size_wh: tuple[int, int] = CLASSIC_SIZE_WH,
         receive_buffer_bytes: int = DEFAULT_RECEIVE_BUFFER_BYTES,
         max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
+        latency_budget_s: float = LATENCY_BUDGET_S,
         offload: Offload = "auto",
         queue_frames: int = QUEUE_FRAMES,
         sinks: Sequence[Sink] = (),
@@ -77,6 +81,7 @@ class Receiver:
             classic_size_wh: the size of classic pictures, which their wire does not tell.
             receive_buffer_bytes: socket buffer to ask the kernel for.
             max_frame_bytes: longer frames are refused at their header.
+            latency_budget_s: how long a frame that lacks something is waited for, in seconds.
             offload: UDP_GRO where it works (``"auto"``), or force ``"on"`` or ``"off"``.
             queue_frames: how many frames may wait for `read`; 1 is the latest only, and 0
                 is for those who need the sinks alone.
@@ -87,6 +92,8 @@ class Receiver:
             AddressError: the address cannot be bound.
             DatagramError: no classic picture can have that size.
         """
+        from udpstream import __version__  # late: the package knows this module
+
         self.skipped = 0
         """Frames that left the queue unread, because the reader was too slow."""
 
@@ -103,6 +110,8 @@ class Receiver:
             wire=wire,
             classic=classic,
             max_frame_bytes=max_frame_bytes,
+            latency_budget_s=latency_budget_s,
+            version=version_numbers(__version__),
         )
         self._core_lock = threading.Lock()  # who pumps, and who asks for reports
         self._pump_lock = threading.Lock()  # who reads the socket
@@ -111,6 +120,7 @@ class Receiver:
         self._pumper: int | None = None  # which thread holds the pump lock
         self._batches: Iterator[Batch] = iter(())  # of the latest read, not fed yet
         self._tick_s = self._report_s = time.monotonic()
+        self._timer_s = math.inf  # when the core has something to do next
         self._ended: deque[StreamReport] = deque(maxlen=_MAX_ENDED_REPORTS)
         self._queue: deque[Frame] = deque(maxlen=queue_frames)
         self._readable = threading.Condition()
@@ -289,18 +299,20 @@ class Receiver:
         """Take in what waits in the socket, or wait for it; with the pump lock held."""
         self._pumper = threading.get_ident()
         try:
-            self._look_at_the_clock()
+            # What waits in the socket comes first: it may be what a timer would ask for.
             if not self._take_in():
+                self._look_at_the_clock(time.monotonic())
                 self._wait_and_take_in(most_wait_s)
+            elif (now_s := time.monotonic()) >= self._tick_s + _LATE_S:
+                self._look_at_the_clock(now_s)
         finally:
             self._pumper = None
 
     def _wait_and_take_in(self, most_wait_s: float) -> None:
         with self._core_lock:
             timer_s = self._core.next_timer()
-        wait_s = most_wait_s
-        if timer_s is not None:
-            wait_s = min(wait_s, max(timer_s - time.monotonic(), _TICK_S))
+        self._timer_s = math.inf if timer_s is None else timer_s
+        wait_s = min(most_wait_s, max(self._timer_s - time.monotonic(), 0.0))
         if self._socket.wait(wait_s):
             self._take_in()
 
@@ -333,12 +345,13 @@ class Receiver:
                 break
         return came
 
-    def _look_at_the_clock(self) -> None:
+    def _look_at_the_clock(self, now_s: float) -> None:
         """Do what is due by time, and not by what comes."""
-        now_s = time.monotonic()
-        if now_s >= self._tick_s:
+        if now_s >= min(self._tick_s, self._timer_s):
             self._tick_s = now_s + _TICK_S
+            self._timer_s = math.inf  # looked up again before the next wait
             with self._core_lock:
+                self._core.waiting = len(self._queue)
                 self._core.handle_timer(now_s)
                 events = self._take_events()
             self._carry_out(events)

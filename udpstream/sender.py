@@ -6,20 +6,23 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from udpstream.adapters.codec import DEFAULT_QUALITY, encode
+from udpstream.adapters.codec import DEFAULT_QUALITY, check_picture, encode, scaled
 from udpstream.adapters.udp import Offload, UdpSender
+from udpstream.core.adaptation import Adaptation
+from udpstream.core.fec import DEFAULT_MAX_PERCENT, Fec
 from udpstream.core.histogram import Histogram
-from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES, Pace, pace_frame
+from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES, pace_frame
 from udpstream.core.packetize import packetize_classic
+from udpstream.core.picture import Limits
 from udpstream.core.sending import SenderCore
 from udpstream.errors import AddressError, FrameError
+from udpstream.pacer import paced
 from udpstream.protocol import (
     CLASSIC_CHUNK_BYTES,
     CLASSIC_INDEX_BYTES,
@@ -32,6 +35,7 @@ from udpstream.protocol import (
 
 CodecName: TypeAlias = Literal["jpeg", "raw"]
 SenderWire: TypeAlias = Literal["indexed", "classic"]
+Parity: TypeAlias = Literal["auto", "off"] | float
 
 _BYES = 3  # nobody answers a BYE, so it is said more than once
 _LISTEN_S = 0.1  # how long the listening thread may take to see that it should stop
@@ -44,7 +48,11 @@ class SenderStats:
     Attributes:
         frames: whole frames.
         payload_bytes: their encoded bytes.
-        wire_bytes: UDP payload of their datagrams and of the hellos between them.
+        wire_bytes: UDP payload of their datagrams, of repairs and of the hellos between.
+        parity_bytes: of these, datagrams with parity.
+        repair_bytes: and those that were asked for again.
+        left_out: pictures that were not sent, because the link asked for fewer.
+        capture: how long each waited between capture and encoder.
         encode: how long each took to encode.
         send: how long each took to leave, pacing included.
     """
@@ -52,6 +60,10 @@ class SenderStats:
     frames: int = 0
     payload_bytes: int = 0
     wire_bytes: int = 0
+    parity_bytes: int = 0
+    repair_bytes: int = 0
+    left_out: int = 0
+    capture: Histogram = field(default_factory=Histogram)
     encode: Histogram = field(default_factory=Histogram)
     send: Histogram = field(default_factory=Histogram)
 
@@ -78,6 +90,10 @@ class Sender:
         wire: SenderWire = "indexed",
         datagram_bytes: int | None = None,
         offload: Offload = "auto",
+        fec: Parity = "auto",
+        max_fec_percent: float = DEFAULT_MAX_PERCENT,
+        adapt: bool = True,
+        limits: Limits | None = None,
     ) -> None:
         """Open the way to a receiver.
 
@@ -91,10 +107,17 @@ class Sender:
             wire: ``"indexed"``, or ``"classic"`` for scripts that know no other.
             datagram_bytes: largest datagram; 1,400 unless told, 46,081 on the classic wire.
             offload: UDP_SEGMENT where it works (``"auto"``), or force ``"on"``, ``"off"``.
+            fec: parity chunks for each hundred data chunks; ``"auto"`` follows the loss that
+                the receiver reports, ``"off"`` sends none.
+            max_fec_percent: the most that ``"auto"`` may use.
+            adapt: whether pace, quality, size and frame rate may give way on a link that is
+                too narrow for them.
+            limits: how far they may.
 
         Raises:
             AddressError: the host is unknown or cannot be reached.
             FrameError: quality, codec or datagram size are not to be had.
+            ParityError: so much parity is not.
         """
         if codec not in {each.value for each in Codec}:
             raise FrameError(f"'{codec}' is no codec of this link: give jpeg or raw")
@@ -126,6 +149,16 @@ class Sender:
                 datagram_bytes=datagram_bytes or DEFAULT_DATAGRAM_BYTES,
                 interval_s=self._interval_s,
                 wall_offset_s=self._wall_offset_s,
+                adaptation=Adaptation(
+                    quality=quality if codec == "jpeg" else None,
+                    fec=Fec(
+                        None if fec == "auto" else 0.0 if fec == "off" else fec,
+                        max_percent=max_fec_percent,
+                    ),
+                    limits=limits,
+                    enabled=adapt,
+                    datagram_bytes=datagram_bytes or DEFAULT_DATAGRAM_BYTES,
+                ),
             )
         self._socket = UdpSender(host, port, offload=offload)
         self._lock = threading.Lock()  # guards the core, the socket's mode and the stats
@@ -164,6 +197,14 @@ class Sender:
             self._core.interval_s = self._interval_s
 
     @property
+    def adaptation(self) -> str:
+        """What is not as it was asked for, because of the link, in a few words; else empty."""
+        if self._core is None:
+            return ""
+        with self._lock:
+            return self._core.adaptation.describe()
+
+    @property
     def segments(self) -> bool:
         """Whether the kernel cuts datagrams for us (UDP_SEGMENT)."""
         return self._socket.segments
@@ -181,12 +222,24 @@ class Sender:
                 a link that is down, is no error.
         """
         begun_s = time.monotonic()
-        payload = encode(self._codec, frame_bgr, self._quality)
-        self.stats.encode.add(time.monotonic() - begun_s)
+        captured_s = begun_s if captured_s is None else captured_s
+        check_picture(frame_bgr)
+        chosen = self._admit(begun_s)
+        if chosen is None:
+            return
+        quality, scale = chosen
+        frame_bgr = scaled(frame_bgr, scale)
+        payload = encode(self._codec, frame_bgr, quality)
+        encode_s = time.monotonic() - begun_s
+        self.stats.capture.add(begun_s - captured_s)
+        self.stats.encode.add(encode_s)
+        if self._core is not None:
+            with self._lock:
+                of_jpeg = quality if self._codec is Codec.JPEG else None
+                self._core.adaptation.frame_encoded(len(payload), of_jpeg, scale)
+                self._core.note_stages(begun_s - captured_s, encode_s)
         height, width = frame_bgr.shape[:2]
-        self.send_encoded(
-            payload, self._codec, (width, height), begun_s if captured_s is None else captured_s
-        )
+        self._send_payload(payload, self._codec, (width, height), captured_s)
 
     def send_encoded(
         self,
@@ -196,6 +249,8 @@ class Sender:
         captured_s: float,
     ) -> None:
         """Send one picture that is encoded already, say by the camera.
+
+        On a link that is too narrow some are left out: their quality is not ours to lower.
 
         Args:
             payload: `(length,)` uint8, at least one byte; not retained.
@@ -216,6 +271,31 @@ class Sender:
             raise FrameError(
                 f"{len(payload)} bytes are not a raw picture of {size_wh[0]}x{size_wh[1]}"
             )
+        if self._admit(time.monotonic()) is None:
+            return
+        if self._core is not None:
+            with self._lock:
+                self._core.adaptation.frame_encoded(len(payload), None, 1.0)
+        self._send_payload(payload, codec, size_wh, captured_s)
+
+    def _admit(self, now_s: float) -> tuple[int, float] | None:
+        """The quality and scale to send the next picture with; None if it is to be left out."""
+        if self._core is None:
+            return self._quality, 1.0
+        with self._lock:
+            adaptation = self._core.adaptation
+            if not adaptation.admit(now_s):
+                self.stats.left_out += 1
+                return None
+            return adaptation.quality or self._quality, adaptation.scale
+
+    def _send_payload(
+        self,
+        payload: NDArray[np.uint8],
+        codec: Codec,
+        size_wh: tuple[int, int],
+        captured_s: float,
+    ) -> None:
         begun_s = time.monotonic()
         if self._core is None:
             self._send_classic(payload, codec, size_wh)
@@ -256,16 +336,19 @@ class Sender:
             hello = core.hello_due(time.monotonic())
             if hello is not None:
                 self._send_control(hello)
-            frame, pace = core.packetize(payload, codec, size_wh, captured_s)
-            together = self._socket.most_together(frame.datagrams.shape[1])
-            try:
-                for start in _paced(pace, len(frame)):
-                    end = min(start + pace.burst, len(frame))
+            frame, pace = core.packetize(payload, codec, size_wh, captured_s, time.monotonic())
+        together = self._socket.most_together(frame.datagrams.shape[1])
+        try:
+            for start in paced(pace, len(frame)):
+                end = min(start + pace.burst, len(frame))
+                with self._lock:  # between the bursts, what is asked for again can leave
                     for first in range(start, end, together):
                         self._socket.send_all(frame.burst(first, min(first + together, end)))
-            finally:
-                core.frame_sent()  # or half of it: its number is used up
-            self.stats.wire_bytes += frame.datagrams.nbytes
+        finally:
+            with self._lock:
+                core.frame_sent(time.monotonic())  # or half of it: its number is used up
+        self.stats.wire_bytes += frame.datagrams.nbytes
+        self.stats.parity_bytes += (len(frame) - frame.layout.chunks) * frame.datagrams.shape[1]
 
     def _send_classic(
         self, payload: NDArray[np.uint8], codec: Codec, size_wh: tuple[int, int]
@@ -278,7 +361,7 @@ class Sender:
             len(datagrams), len(datagrams[0]), STOCK_RECEIVE_BUFFER_BYTES, self._interval_s
         )
         with self._lock:
-            for start in _paced(pace, len(datagrams)):
+            for start in paced(pace, len(datagrams)):
                 for datagram in datagrams[start : start + pace.burst]:
                     self._socket.send(datagram)
                     self.stats.wire_bytes += len(datagram)
@@ -292,6 +375,12 @@ class Sender:
         with contextlib.suppress(AddressError):
             self._send_control(datagram)
 
+    def _send_repair(self, datagrams: NDArray[np.uint8]) -> None:
+        with contextlib.suppress(AddressError):  # `send` says why, and the frame may do without
+            self._socket.send_all(datagrams)
+            self.stats.wire_bytes += datagrams.nbytes
+            self.stats.repair_bytes += datagrams.nbytes
+
     def _listen(self, core: SenderCore) -> None:
         """Take in what the receiver says, and say hello while no frames are sent."""
         while not self._closing.is_set():
@@ -302,17 +391,8 @@ class Sender:
                 wait_s = core.next_hello_at - time.monotonic()
             self._socket.wait(min(max(wait_s, 0.0), _LISTEN_S))
             while (datagram := self._socket.receive()) is not None:
-                heard_s = time.monotonic()  # before the lock, which a frame may hold
+                heard_s = time.monotonic()  # before the lock, which a burst may hold
                 with self._lock:
                     core.receive(datagram, heard_s)
-
-
-def _paced(pace: Pace, datagrams: int) -> Iterator[int]:
-    """Yield the first datagram's number of each burst, when the burst may leave."""
-    begun_s = last_s = time.monotonic()
-    for number, start in enumerate(range(0, datagrams, pace.burst)):
-        wait_s = pace.due(begun_s, number, last_s) - time.monotonic()
-        if wait_s > 0:
-            time.sleep(wait_s)
-        last_s = time.monotonic()
-        yield start
+                    for datagrams in core.repairs():
+                        self._send_repair(datagrams)

@@ -44,6 +44,15 @@ def encode(codec: Codec, frame_bgr: NDArray[np.uint8], quality: int) -> NDArray[
     return cast(NDArray[np.uint8], payload)
 
 
+def scaled(frame_bgr: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    """Return a picture with its sides times `scale`, 1 or less; at 1 it is the same array."""
+    if scale == 1:
+        return frame_bgr
+    height, width = frame_bgr.shape[:2]
+    size_wh = max(1, round(width * scale)), max(1, round(height * scale))
+    return cast(NDArray[np.uint8], cv2.resize(frame_bgr, size_wh, interpolation=cv2.INTER_AREA))
+
+
 def decode(codec: Codec, payload: Buffer, size_wh: tuple[int, int]) -> NDArray[np.uint8]:
     """Return the picture, `(H, W, 3)` uint8 BGR; a raw one is a read-only view.
 

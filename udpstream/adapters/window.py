@@ -78,6 +78,8 @@ class _Tally:
     skipped: int = 0
     undecodable: int = 0
     latency: Histogram = field(default_factory=Histogram)
+    decode: Histogram = field(default_factory=Histogram)
+    display: Histogram = field(default_factory=Histogram)
 
 
 @dataclass(slots=True)
@@ -187,6 +189,12 @@ class Windows:
             tally = self._tallies.get(stream) or _Tally()
             return tally.latency.summary_ms()
 
+    def stages_ms(self, stream: Stream) -> dict[str, dict[str, float | None]]:
+        """Return p50, p95 and p99 of decoding, and of all else from delivered to shown."""
+        with self._news_came:
+            tally = self._tallies.get(stream) or _Tally()
+            return {"decode": tally.decode.summary_ms(), "display": tally.display.summary_ms()}
+
     # On the main thread
 
     def step(self, timeout_s: float) -> bool:
@@ -259,6 +267,7 @@ class Windows:
             with self._news_came:
                 self._tally(stream).skipped += 1
             return
+        begun_s = self._clock()
         try:
             # Not `frame.image`, which keeps the picture as long as a recorder keeps the frame.
             image_bgr = decode(frame.codec, frame.payload, frame.size_wh)
@@ -267,6 +276,7 @@ class Windows:
             if view is not None and view.stream == stream:
                 view.heard_at = delivered_at
             return
+        decode_s = self._clock() - begun_s
         if view is None or view.stream != stream:
             view = self._open_view(stream, image_bgr, delivered_at)
         view.learn(report)  # before the line is written
@@ -276,8 +286,11 @@ class Windows:
         with self._news_came:
             tally = self._tally(stream)
             tally.shown += 1
+            here_s = self._clock() - delivered_at
+            tally.decode.add(decode_s)
+            tally.display.add(here_s - decode_s)
             if frame.latency_s is not None:
-                latency_s = frame.latency_s + self._clock() - delivered_at
+                latency_s = frame.latency_s + here_s
                 tally.latency.add(latency_s)
                 view.latencies_s.append(latency_s)
 

@@ -12,8 +12,12 @@ from udpstream import __version__
 from udpstream.adapters.codec import DEFAULT_QUALITY
 from udpstream.adapters.udp import DEFAULT_RECEIVE_BUFFER_BYTES
 from udpstream.cli import posing
-from udpstream.cli.options import Size, parse_size, writable_file
-from udpstream.protocol import MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES
+from udpstream.cli.bench import bench
+from udpstream.cli.options import Parity, Size, parse_parity, parse_size, writable_file
+from udpstream.core.fec import DEFAULT_MAX_PERCENT
+from udpstream.core.picture import Limits
+from udpstream.core.reassembly import LATENCY_BUDGET_S
+from udpstream.protocol import DEFAULT_DATAGRAM_BYTES, MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES
 
 app = typer.Typer(
     name="udpstream",
@@ -24,6 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: whole lines at 80 columns, in any locale
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(bench)
 
 
 class _Codec(StrEnum):
@@ -48,6 +53,11 @@ class _Offload(StrEnum):
     off = "off"
 
 
+class _Adapt(StrEnum):
+    auto = "auto"
+    off = "off"
+
+
 class _Display(StrEnum):
     auto = "auto"
     on = "on"
@@ -58,6 +68,8 @@ class _RawCodec(StrEnum):
     mjpeg = "mjpeg"
     ffv1 = "ffv1"
 
+
+_LIMITS = Limits()
 
 _Seconds = Annotated[
     float | None, typer.Option(min=0.0, metavar="S", help="Stop after so many seconds.")
@@ -129,6 +141,34 @@ def _send(
     offload: Annotated[
         _Offload, typer.Option(help="Segmentation offload (Linux): force it on or off.")
     ] = _Offload.auto,
+    fec: Annotated[
+        Parity,
+        typer.Option(
+            parser=parse_parity,
+            metavar="auto|off|PERCENT",
+            help="Parity against loss: auto follows what the receiver reports.",
+        ),
+    ] = Parity("auto"),  # noqa: B008 - a frozen value
+    max_fec: Annotated[
+        float, typer.Option(min=0.0, max=1000.0, metavar="PERCENT", help="Most that auto may use.")
+    ] = DEFAULT_MAX_PERCENT,
+    adapt: Annotated[
+        _Adapt,
+        typer.Option(help="Where the link is too narrow: pace, quality, size and rate give way."),
+    ] = _Adapt.auto,
+    min_quality: Annotated[
+        int, typer.Option(min=1, max=100, help="Least JPEG quality on a narrow link.")
+    ] = _LIMITS.min_quality,
+    min_scale: Annotated[
+        float, typer.Option(metavar="SHARE", help="Least share of the picture's sides.")
+    ] = _LIMITS.min_scale,
+    min_fps: Annotated[
+        float, typer.Option(min=0.01, metavar="FPS", help="Least frames a second.")
+    ] = _LIMITS.min_fps,
+    max_rate: Annotated[
+        float | None,
+        typer.Option(min=0.01, metavar="MBIT", help="Never send faster, in Mbit/s."),
+    ] = None,
 ) -> None:
     """Send a camera, a file, a test card or a dancer to a receiver."""
     from udpstream.cli.sending import SendOptions, send
@@ -148,6 +188,15 @@ def _send(
             wire=wire.value,
             datagram_bytes=datagram,
             offload=offload.value,
+            fec=fec.value,
+            max_fec_percent=max_fec,
+            adapt=adapt is _Adapt.auto,
+            limits=Limits(
+                min_quality=min_quality,
+                min_scale=min_scale,
+                min_fps=min_fps,
+                max_rate_bytes_per_s=None if max_rate is None else max_rate * 1e6 / 8,
+            ),
         )
     )
 
@@ -199,6 +248,12 @@ def _receive(
     offload: Annotated[
         _Offload, typer.Option(help="Receive offload (Linux): force it on or off.")
     ] = _Offload.auto,
+    latency_budget: Annotated[
+        float,
+        typer.Option(
+            min=1.0, max=10_000.0, metavar="MS", help="How long a frame may wait for repair."
+        ),
+    ] = LATENCY_BUDGET_S * 1e3,
 ) -> None:
     """Receive cameras: show them, and record them as they come."""
     from udpstream.cli.receiving import ReceiveOptions, receive
@@ -216,6 +271,7 @@ def _receive(
             frames=frames,
             seconds=seconds,
             stats=stats,
+            latency_budget_s=latency_budget / 1e3,
         )
     )
 
@@ -240,3 +296,25 @@ def _demo(
 
 app.command(name="model")(posing.show_model)
 app.command(name="reference")(posing.make_reference_file)
+
+
+@app.command(name="doctor")
+def _doctor(
+    address: Annotated[
+        str | None,
+        typer.Argument(metavar="[HOST[:PORT]]", help="A receiver, to look at the way to it, too."),
+    ] = None,
+    datagram: Annotated[
+        int,
+        typer.Option(
+            min=MIN_DATAGRAM_BYTES,
+            max=MAX_DATAGRAM_BYTES,
+            metavar="BYTES",
+            help="Size of the datagrams that are to pass.",
+        ),
+    ] = DEFAULT_DATAGRAM_BYTES,
+) -> None:
+    """Look at this machine, and at the way to a receiver: what is wrong, and how to mend it."""
+    from udpstream.cli.doctor import doctor
+
+    doctor(address, datagram_bytes=datagram)

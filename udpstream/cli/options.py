@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import typer
 
 from udpstream.core.reassembly import MAX_PICTURE_BYTES
 from udpstream.protocol import MAX_SIDE
+
+MAX_PARITY_PERCENT = 1000  # ten parity chunks to a data chunk: a block holds no more of use
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,38 @@ def parse_size(text: str | Size) -> Size:
             f"'{text}' is not a size: write WIDTHxHEIGHT, such as 640x480; up to 44 million pixels"
         )
     return size
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How much parity: ``auto``, ``off`` or a percentage."""
+
+    value: Literal["auto", "off"] | float
+
+    def __str__(self) -> str:
+        return f"{self.value}"
+
+
+def parse_parity(text: str | Parity) -> Parity:
+    """Read ``auto``, ``off`` or a percentage, with its sign or without.
+
+    Raises:
+        typer.BadParameter: it is none of these.
+    """
+    if isinstance(text, Parity):
+        return text
+    if text in ("auto", "off"):
+        return Parity("auto" if text == "auto" else "off")
+    try:
+        percent = float(text.removesuffix("%"))
+    except ValueError:
+        percent = math.nan
+    if not 0 <= percent <= MAX_PARITY_PERCENT:
+        raise typer.BadParameter(
+            f"'{text}' is no share of parity: write auto, off, or percent from 0 to "
+            f"{MAX_PARITY_PERCENT}"
+        )
+    return Parity(percent)
 
 
 def writable_file(path: Path | None) -> Path | None:

@@ -50,6 +50,7 @@ class ReceiveOptions:
     frames: int | None
     seconds: float | None
     stats: Path | None
+    latency_budget_s: float
 
 
 class FrameLimit:
@@ -105,6 +106,7 @@ def receive(options: ReceiveOptions) -> None:
                 wire=options.wire,
                 classic_size_wh=options.size_wh,
                 receive_buffer_bytes=options.receive_buffer_bytes,
+                latency_budget_s=options.latency_budget_s,
                 offload=options.offload,
                 queue_frames=0,
                 sinks=[FrameLimit(options.frames, sinks, signals.event)],
@@ -124,7 +126,7 @@ def receive(options: ReceiveOptions) -> None:
         if options.stats is not None:
             _write_stats(options.stats, _stats(receiver, recorder, windows))
     finally:
-        _print_summary(receiver, recorder)
+        _print_summary(receiver, recorder, windows)
 
 
 def _windows(display: Literal["auto", "on", "off"]) -> Windows | None:
@@ -161,11 +163,14 @@ def _watch(
             status_s = now_s + _STATUS_PERIOD_S
 
 
-def _print_summary(receiver: Receiver, recorder: Recorder | None) -> None:
+def _print_summary(receiver: Receiver, recorder: Recorder | None, windows: Windows | None) -> None:
     recordings = recorder.recordings() if recorder is not None else []
     reports = receiver.reports()
     for report in reports:
-        print_lines(stream_summary(report))
+        stages_ms = report.stages_ms()
+        if windows is not None:
+            stages_ms |= windows.stages_ms(report.stream)
+        print_lines(stream_summary(report, stages_ms))
         for recording in recordings:
             if recording.stream == report.stream:
                 print_lines(recording_summary(recording))
@@ -180,6 +185,7 @@ def _stats(
     for report in receiver.reports():
         entry = report.as_dict()
         if windows is not None:
+            entry["stages_ms"] = {**report.stages_ms(), **windows.stages_ms(report.stream)}
             entry["display"] = {
                 **windows.counts(report.stream),
                 "latency_ms": windows.latency_ms(report.stream),

@@ -11,8 +11,9 @@ from udpstream.adapters.udp import Offload
 from udpstream.capture import Capture
 from udpstream.cli.signals import StopSignals
 from udpstream.cli.terminal import StatusLine, print_lines, say
+from udpstream.core.picture import Limits
 from udpstream.core.rate import RateMeter
-from udpstream.sender import CodecName, Sender, SenderWire
+from udpstream.sender import CodecName, Parity, Sender, SenderWire
 
 _STATUS_PERIOD_S = 0.5
 _TAKE_S = 0.1  # how long a signal may wait for an answer
@@ -34,6 +35,10 @@ class SendOptions:
     wire: SenderWire
     datagram_bytes: int | None
     offload: Offload
+    fec: Parity
+    max_fec_percent: float
+    adapt: bool
+    limits: Limits
 
 
 def send(options: SendOptions) -> None:
@@ -58,6 +63,10 @@ def send(options: SendOptions) -> None:
             wire=options.wire,
             datagram_bytes=options.datagram_bytes,
             offload=options.offload,
+            fec=options.fec,
+            max_fec_percent=options.max_fec_percent,
+            adapt=options.adapt,
+            limits=options.limits,
         ) as sender,
         StatusLine() as status,
         capture,  # last: its first frame waits for nobody
@@ -97,6 +106,8 @@ def _status(sender: Sender, rate: RateMeter) -> str:
     if sender.expects_answer:
         there = sender.receiver_is_there
         fields.append("receiver there" if there else "no answer from a receiver")
+    if sender.adaptation:
+        fields.append(sender.adaptation)
     return "  ".join(fields)
 
 
@@ -108,6 +119,13 @@ def _summary(sender: Sender, capture: Capture, seconds: float) -> list[str]:
         f"sent {stats.frames:,} frames to {sender.address} in {seconds:.1f} s",
         f"  data      {megabytes:,.1f} MB of pictures, {on_the_wire:,.1f} MB on the wire",
     ]
+    if stats.parity_bytes or stats.repair_bytes:
+        lines.append(
+            f"  repair    {stats.parity_bytes / 1e6:,.2f} MB of it parity, "
+            f"{stats.repair_bytes / 1e6:,.2f} MB asked for again"
+        )
+    if stats.left_out:
+        lines.append(f"  left out  {stats.left_out:,} frames, for a link that is too narrow")
     if stats.frames:
         lines.append(
             f"  times     encoding p50 {encode['p50']:.2f} ms, p99 {encode['p99']:.2f}; "

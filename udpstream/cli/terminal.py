@@ -5,16 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from rich.console import Console
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
 from rich.text import Text
 
 from udpstream.adapters.recorder import RecordingSummary
-from udpstream.core.ledger import StreamReport
+from udpstream.core.ledger import Ledger, StreamReport
 from udpstream.errors import UdpStreamError
 
 
@@ -49,7 +56,7 @@ def complain(text: str) -> None:
         _err.print(Text.assemble(("udpstream: error: ", "bold red"), text))
 
 
-def print_lines(lines: Sequence[str]) -> None:
+def print_lines(lines: Sequence[str | Text]) -> None:
     """Print a result.
 
     Raises:
@@ -57,10 +64,53 @@ def print_lines(lines: Sequence[str]) -> None:
     """
     try:
         for line in lines:
-            _out.print(Text(line))
+            _out.print(Text(line) if isinstance(line, str) else line)
     except OSError as error:
         _out.silence()
         raise UdpStreamError(f"cannot print the result: {error.strerror}") from error
+
+
+def print_table(table: Table) -> None:
+    """Print a table, folded to the terminal's width.
+
+    Raises:
+        UdpStreamError: there is no room for it.
+    """
+    try:
+        _out.print(table, soft_wrap=False)
+    except OSError as error:
+        _out.silence()
+        raise UdpStreamError(f"cannot print the result: {error.strerror}") from error
+
+
+class ProgressBar:
+    """A bar at the foot of the terminal, for what takes its time; nothing where there is none."""
+
+    def __init__(self, what: str = "") -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            console=_err,
+            transient=True,
+            disable=not _err.is_terminal,
+        )
+        self._task = self._progress.add_task(what, total=None)
+
+    def __enter__(self) -> Self:
+        with contextlib.suppress(OSError):
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._progress.stop()
+
+    def show(self, done: float, of: float | None, what: str | None = None) -> None:
+        """Say how much of it all is done, as far as that is known, and what is being done."""
+        with contextlib.suppress(OSError):
+            self._progress.update(self._task, completed=done, total=of, description=what)
 
 
 class StatusLine:
@@ -93,50 +143,29 @@ class StatusLine:
                 self._live.update(text, refresh=True)
 
 
-class ProgressBar:
-    """A bar at the foot of the terminal; nothing where there is none."""
-
-    def __init__(self, label: str) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeRemainingColumn(),
-            console=_err,
-            transient=True,
-            disable=not _err.is_terminal,
-        )
-        self._task = self._bar.add_task(label, total=None)
-
-    def __enter__(self) -> Self:
-        with contextlib.suppress(OSError):
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):
-            self._bar.stop()
-
-    def show(self, done: float, total: float | None) -> None:
-        """Draw how much is done; how much there is may not be known."""
-        with contextlib.suppress(OSError):
-            self._bar.update(self._task, completed=done, total=total)
-
-
 def stream_status(report: StreamReport) -> str:
     """A live stream in one line of at most 80 columns."""
     ledger = report.ledger
     fps = "-" if report.frames_per_second is None else f"{report.frames_per_second:.1f}"
     p50 = ledger.latency.percentile(50)
     latency = "-" if p50 is None else f"{p50 * 1e3:.1f} ms"
+    repaired = ledger.repaired_by_parity + ledger.repaired_by_nack
+    mended = f" ({repaired:,} repaired)" if repaired else ""
     return (
         f"{report.stream.camera}  {_size(report)} {report.codec}  {fps} fps  "
-        f"loss {ledger.lost_share:.2%}  latency {latency}  {ledger.delivered:,} frames"
+        f"loss {ledger.lost_share:.2%}  latency {latency}  {ledger.delivered:,} frames{mended}"
     )
 
 
-def stream_summary(report: StreamReport) -> list[str]:
-    """A stream that is over, in a few lines of about 80 columns."""
+def stream_summary(
+    report: StreamReport, stages_ms: Mapping[str, Mapping[str, float | None]]
+) -> list[str]:
+    """A stream that is over, in a few lines of about 80 columns.
+
+    Args:
+        report: its books.
+        stages_ms: p50, p95 and p99 of each stage, in order; None where not known.
+    """
     ledger = report.ledger
     duration_s = report.ended_at - report.started_at
     rate = (ledger.delivered - 1) / duration_s if ledger.delivered > 1 and duration_s > 0 else 0.0
@@ -148,12 +177,29 @@ def stream_summary(report: StreamReport) -> list[str]:
         f"{report.stream.camera}  {picture}  {rate:.1f} fps for {duration_s:.1f} s",
         f"  frames    {delivered}, {ledger.total_lost:,} lost{reasons}",
     ]
+    link = ledger.link
+    if link.expected > link.received:
+        gone = link.expected - link.received
+        lines.append(
+            f"  link      {gone:,} of {link.expected:,} datagrams did not come "
+            f"({link.lost_share:.1%}), {gone / max(link.runs, 1):.1f} in a row"
+        )
+    repaired = ledger.repaired_by_parity + ledger.repaired_by_nack
+    if repaired:
+        lines.append(
+            f"  repaired  {repaired:,} frames: {ledger.repaired_by_parity:,} by parity "
+            f"({_share(ledger.parity_bytes, ledger)}), {ledger.repaired_by_nack:,} by asking again "
+            f"({_share(ledger.repair_bytes, ledger)})"
+        )
     latency = ledger.latency.summary_ms()
     if latency["p50"] is not None:
         lines.append(
             f"  latency   p50 {latency['p50']:.2f} ms, p95 {latency['p95']:.2f}, "
             f"p99 {latency['p99']:.2f}, clocks within {_clock_error(report)}"
         )
+        known = [(name, times["p50"]) for name, times in stages_ms.items()]
+        medians = [f"{name} {p50:.1f}" for name, p50 in known if p50 is not None]
+        lines.append(f"  stages    p50 in ms: {', '.join(medians)}")
     if ledger.payload_bytes and not ledger.total_lost:
         more = f", {ledger.wire_bytes / ledger.payload_bytes - 1:.1%} more on the wire"
     else:
@@ -178,6 +224,11 @@ def recording_summary(recording: RecordingSummary) -> list[str]:
         reasons = ", ".join(f"{reason.replace('_', ' ')} {n:,}" for reason, n in missed.items())
         lines.append(f"            {sum(missed.values()):,} frames not written ({reasons})")
     return lines
+
+
+def _share(part_bytes: int, ledger: Ledger) -> str:
+    """Bytes spent, as a share of all that came."""
+    return f"{part_bytes / ledger.wire_bytes:.1%} of the bytes"
 
 
 def _size(report: StreamReport) -> str:

@@ -47,7 +47,7 @@ class ClassicReassembler:
         index = int(datagram[0])
         chunk = datagram[CLASSIC_INDEX_BYTES:]
         if self._is_repeat(datagram):
-            self._ledger.duplicate_datagrams += 1
+            self._ledger.link.duplicates += 1
             return None
         if self._expected and kernel_dropped != self._kernel_dropped:
             self._tear()
@@ -83,6 +83,7 @@ class ClassicReassembler:
             size_wh=self._geometry.size_wh,
             payload=payload,
             captured_us=None,
+            first_at=None,
         )
 
     def expire(self, now: float) -> None:

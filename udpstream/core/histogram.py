@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 
 # Logarithmic bins, each 1 % wide: a percentile is off by at most half of that.
 # 10 us to 1,000 s in 1,852 bins, so a day of frames takes as much room as a second.
 _LOWEST_S = 1e-5
 _GROWTH = math.log(1.01)
+_RECENT = 128  # four seconds at 30 fps
 _BINS = math.ceil(math.log(1e8) / _GROWTH)
 
 
@@ -55,3 +57,22 @@ class Histogram:
         return {
             name: None if value is None else round(value * 1e3, 3) for name, value in values.items()
         }
+
+
+class RecentTimes:
+    """The latest durations of something, for percentiles that follow it."""
+
+    def __init__(self) -> None:
+        self._seconds: deque[float] = deque(maxlen=_RECENT)
+
+    def add(self, seconds: float) -> None:
+        """Note one duration."""
+        self._seconds.append(seconds)
+
+    def percentiles(self, *percents: float) -> tuple[float, ...]:
+        """The durations that so many percent did not exceed, in seconds; zeros before any."""
+        ordered = sorted(self._seconds)
+        return tuple(
+            ordered[max(1, math.ceil(len(ordered) * percent / 100)) - 1] if ordered else 0.0
+            for percent in percents
+        )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from udpstream.core.layout import Layout, layout_of
+from udpstream.core.parity import encode
 from udpstream.errors import FrameError
 from udpstream.protocol import (
     HEADER_BYTES,
@@ -20,43 +22,100 @@ from udpstream.protocol import (
     pack_frame_header,
 )
 
-_INDICES = np.arange(MAX_CHUNKS_PER_BLOCK, dtype=np.uint8)
+_NO_ROOM: NDArray[np.uint8] = np.empty(0, np.uint8)
+_MOST_FREE = 2  # buffers kept for frames to come
 
 
 class OutgoingFrame:
     """A frame's datagrams, each burst of which is filled when it is to leave.
 
-    So the first burst is on its way while the others are still being copied, and each is
-    in the cache when the kernel copies it in turn.
+    So the first burst is on its way while the others are still being copied and parity is
+    still being computed, and each is in the cache when the kernel copies it in turn.
 
     Attributes:
-        datagrams: `(N, D)` uint8, C-contiguous; headers only, until `burst` filled them.
+        datagrams: `(N, D)` uint8, C-contiguous, in the order of the wire; headers only,
+            until `burst` filled them.
+        layout: which chunk each of them carries.
     """
 
-    def __init__(self, datagrams: NDArray[np.uint8], payload: NDArray[np.uint8]) -> None:
+    def __init__(
+        self, datagrams: NDArray[np.uint8], layout: Layout, payload: NDArray[np.uint8]
+    ) -> None:
         self.datagrams = datagrams
+        self.layout = layout
         self._payload = payload
+        self._filled = 0
+        self._parity: NDArray[np.uint8] | None = None  # of all blocks, as rows in memory
+        self._data: NDArray[np.uint8] | None = None  # where it is not in `datagrams` in order
 
     def __len__(self) -> int:
         return len(self.datagrams)
 
     def burst(self, start: int, end: int) -> NDArray[np.uint8]:
         """Datagrams `start` to below `end`, filled: `(n, D)` uint8, C-contiguous."""
-        datagrams = self.datagrams[start:end]
-        chunk_bytes = datagrams.shape[1] - HEADER_BYTES
-        _fill(
-            datagrams[:, HEADER_BYTES:],
-            self._payload[start * chunk_bytes : end * chunk_bytes],
-        )
-        return datagrams
+        while self._filled < end:
+            part_end = end
+            if self._filled < self.layout.chunks:
+                part_end = min(end, self.layout.chunks)
+                self._fill_data(self._filled, part_end)
+            else:
+                self._fill_parity(self._filled, part_end)
+            self._filled = part_end
+        if self._filled == len(self):  # all is in the datagrams now
+            self._payload, self._data, self._parity = _NO_ROOM, None, None
+        return self.datagrams[start:end]
 
     def whole(self) -> NDArray[np.uint8]:
         """All datagrams, filled."""
         return self.burst(0, len(self))
 
+    def again(self, block: int, index: int, chunks: int) -> NDArray[np.uint8]:
+        """A copy of the datagrams of a run of chunks, `(n, D)` uint8; 0 chunks: of all.
+
+        Only those that have been filled, and so have left, and that the frame has.
+        """
+        filled = self.datagrams[: self._filled]
+        if not chunks:
+            return filled.copy()
+        run = np.arange(index, index + chunks).astype(np.uint8)
+        rows, known = self.layout.rows_of(np.full(chunks, block, np.uint8), run)
+        places = self.layout.places_of(rows[known])
+        return filled[places[places < self._filled]]
+
+    def _fill_data(self, start: int, end: int) -> None:
+        chunks = self.datagrams[start:end, HEADER_BYTES:]
+        size = chunks.shape[1]
+        if not self.layout.is_interleaved:
+            _fill(chunks, self._payload[start * size : end * size])
+            return
+        if self._data is None:
+            self._data = np.empty((self.layout.chunks, size), np.uint8)
+            _fill(self._data, self._payload)
+        chunks[:] = self._data[self.layout.rows[start:end]]
+
+    def _fill_parity(self, start: int, end: int) -> None:
+        layout = self.layout
+        if self._parity is None:
+            data = self._data
+            if data is None:
+                data = self.datagrams[: layout.chunks, HEADER_BYTES:]
+            self._parity = np.concatenate(
+                [encode(data[layout.data_rows(b)], layout.parity) for b in range(layout.blocks)]
+            )
+        chunks = self.datagrams[start:end, HEADER_BYTES:]
+        if not layout.is_interleaved:
+            chunks[:] = self._parity[start - layout.chunks : end - layout.chunks]
+        else:
+            chunks[:] = self._parity[layout.rows[start:end] - layout.chunks]
+
+
+def no_parity(_data: int) -> int:
+    """How many parity chunks a block gets where none are wanted."""
+    return 0
+
 
 class Packetizer:
-    """Cuts frames for the indexed wire, into a buffer that it uses again and again."""
+    """Cuts frames for the indexed wire, into buffers that it uses again."""
 
     def __init__(self, epoch: int, datagram_bytes: int) -> None:
         """Prepare for datagrams of at most `datagram_bytes`.
@@ -71,7 +130,7 @@ class Packetizer:
             )
         self._epoch = epoch
         self._most_chunk_bytes = datagram_bytes - HEADER_BYTES
-        self._room: NDArray[np.uint8] = np.empty(0, np.uint8)
+        self._free: list[NDArray[np.uint8]] = []
 
     def packetize(
         self,
@@ -80,15 +139,18 @@ class Packetizer:
         size_wh: tuple[int, int],
         frame: int,
         captured_us: int,
+        parity: Callable[[int], int] = no_parity,
     ) -> OutgoingFrame:
-        """Return a frame's datagrams, in a buffer that the next call overwrites.
+        """Return a frame's datagrams, in a buffer that is theirs until `reuse`.
 
         Args:
-            payload: `(length,)` uint8.
+            payload: `(length,)` uint8; not to be changed until all datagrams are filled.
             codec: how it encodes the picture.
             size_wh: width and height in pixels.
             frame: number of the frame; its lowest 32 bits go on the wire.
             captured_us: capture time by the sender's clock; likewise.
+            parity: tells how many parity chunks a block of so many data chunks gets; it
+                gets as many of them as a block has room for.
 
         Raises:
             FrameError: the frame needs more than 256 blocks of such datagrams.
@@ -106,40 +168,56 @@ class Packetizer:
                 f"{chunk_bytes} bytes each, and only {MAX_BLOCKS} can be numbered: "
                 "use larger datagrams, JPEG or a smaller picture"
             )
+        data, parity_chunks = _blocks_with_parity(chunks, blocks, parity)
         header = pack_frame_header(
             FrameHeader(
-                index=0, block=0, data=-(-chunks // blocks), parity=0, epoch=self._epoch,
+                index=0, block=0, data=data, parity=parity_chunks, epoch=self._epoch,
                 frame=frame & 0xFFFF_FFFF, length=length, captured_us=captured_us & 0xFFFF_FFFF,
                 width=size_wh[0], height=size_wh[1], codec=codec, chunk_bytes=chunk_bytes,
             )
         )  # fmt: skip
+        layout = layout_of(chunks, data, parity_chunks)
         datagram_bytes = HEADER_BYTES + chunk_bytes
-        if len(self._room) < chunks * datagram_bytes:
-            self._room = np.empty(chunks * datagram_bytes, np.uint8)
-        datagrams = self._room[: chunks * datagram_bytes].reshape(chunks, datagram_bytes)
-        fill_headers(datagrams[:, :HEADER_BYTES], header)
-        return OutgoingFrame(datagrams, payload)
+        room = self._take_room(layout.total * datagram_bytes)
+        datagrams = room[: layout.total * datagram_bytes].reshape(layout.total, datagram_bytes)
+        fill_headers(datagrams[:, :HEADER_BYTES], header, layout)
+        return OutgoingFrame(datagrams, layout, payload)
+
+    def reuse(self, frame: OutgoingFrame) -> None:
+        """Take back the buffer of a frame that nobody needs any more."""
+        base = frame.datagrams.base
+        if isinstance(base, np.ndarray) and len(self._free) < _MOST_FREE:
+            self._free.append(base)
+
+    def _take_room(self, size: int) -> NDArray[np.uint8]:
+        room = self._free.pop() if self._free else _NO_ROOM
+        # An eighth more than is asked for: the next frame may be a little larger.
+        return room if len(room) >= size else np.empty(size + size // 8, np.uint8)
 
 
-def fill_headers(rows: NDArray[np.uint8], header: bytes) -> None:
-    """Write the headers of a frame's data chunks, in order.
+def _blocks_with_parity(chunks: int, blocks: int, parity: Callable[[int], int]) -> tuple[int, int]:
+    """Data and parity chunks in a block, in the least number of blocks that holds both."""
+    while True:
+        data = -(-chunks // blocks)
+        wanted = parity(data)
+        if data + wanted <= MAX_CHUNKS_PER_BLOCK or blocks == MAX_BLOCKS:
+            # More blocks than are needed can leave the last ones empty: they are not sent.
+            return data, min(wanted, MAX_CHUNKS_PER_BLOCK - data)
+        blocks += 1
+
+
+def fill_headers(rows: NDArray[np.uint8], header: bytes, layout: Layout) -> None:
+    """Write the headers of a frame's datagrams, in the order of the wire.
 
     Args:
-        rows: `(N, 24)` uint8, for all N of them.
+        rows: `(n, 24)` uint8: the first n of them.
         header: that of any one of them.
+        layout: of the frame.
     """
     rows[:] = np.frombuffer(header, np.uint8)
-    if len(rows) <= header[4]:  # one block
-        rows[:, 0] = _INDICES[: len(rows)]
-        rows[:, 3] = 0
-    else:
-        rows[:, 3], rows[:, 0] = _blocks_and_indices(len(rows), header[4])
-
-
-@lru_cache(maxsize=8)  # raw frames have the same geometry time after time
-def _blocks_and_indices(chunks: int, data: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    block, index = np.divmod(np.arange(chunks), data)
-    return block.astype(np.uint8), index.astype(np.uint8)
+    count = len(rows)
+    blocks, indices = layout.blocks_and_indices
+    rows[:, 0], rows[:, 3] = indices[:count], blocks[:count]
 
 
 def packetize_classic(payload: NDArray[np.uint8], geometry: ClassicGeometry) -> list[memoryview]:

@@ -1,39 +1,45 @@
 """Frames from the datagrams of one indexed stream, each delivered once or lost by name.
 
-Every frame number from the first on is in one of four states, and moves only forward:
+Every frame number from the first on is in one of five states, and moves only forward:
 
     gap        never seen: no datagram came, but a later frame or the sender's own count
                shows that it was sent
     partial    some chunks are here
-    delivered  whole, and handed on
+    held       whole, and waiting for an earlier one that is being repaired
+    delivered  handed on
     lost       given up, under a name
 
 Gaps are kept as ranges, so a jump of a billion numbers costs as much as one of two. A
-number that is neither in a gap nor partial has met its fate: its datagrams are stale.
+number that is in no gap, and neither partial nor held, has met its fate: its datagrams are
+stale.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from udpstream.core.layout import layout_of, runs_of
 from udpstream.core.ledger import Ledger, Loss
+from udpstream.core.meter import LinkMeter
 from udpstream.core.packetize import fill_headers
+from udpstream.core.partial import Partial
+from udpstream.core.repair import MAX_TRIES, RepairTiming
 from udpstream.core.serial import unwrap
-from udpstream.protocol import HEADER_BYTES, Codec, FrameHeader
+from udpstream.protocol import HEADER_BYTES, Ask, Codec, FrameHeader
 
-GIVE_UP_S = 0.1  # without a new chunk: three frames at 30 fps, far beyond a LAN's reordering
-MAX_PARTIAL_FRAMES = 8  # begun and not whole: 267 ms at 30 fps, and few enough for the cache
+# How long a frame may take from its last datagram on: three frames at 30 fps, far beyond a
+# LAN's reordering, and time for some repairs.
+LATENCY_BUDGET_S = 0.1
+MAX_PARTIAL_FRAMES = 32  # begun and not whole, or held: the budget's worth at 240 fps, and some
 MAX_GAPS = 64  # ranges; a run of losses is one
 MAX_PICTURE_BYTES = 128 << 20  # decoded: 8K is 100 MB, and 600 bytes of JPEG can be 13 GB
 
-# Frames of more chunks get their headers foretold only when one in 256 of them is here:
-# else a lone forged datagram would cost 1.5 MB. Raw 1080p has 4,521 chunks.
-_FORETOLD_CHUNKS = 5_120
-_FORETOLD_SHARE = 256
+MAX_ASKED_FRAMES = 4  # in a row that were not seen at all
+_UNANSWERED_FRAMES = 4  # in a row, after which nobody waits for repairs: but they are asked for
 
 # The header's bytes that are the same in all datagrams of a frame: all but index and block.
 _SAME = np.frombuffer(b"\x00\xff\xff\x00" + b"\xff" * (HEADER_BYTES - 4), np.uint64)
@@ -45,6 +51,7 @@ class WholeFrame(NamedTuple):
     Attributes:
         payload: `(length,)` uint8; the core keeps no reference.
         captured_us: the wire's 32 bits; None on the classic wire.
+        first_at: when the first of its datagrams came, in seconds; None on the classic wire.
     """
 
     number: int
@@ -52,150 +59,79 @@ class WholeFrame(NamedTuple):
     size_wh: tuple[int, int]
     payload: NDArray[np.uint8]
     captured_us: int | None
-
-
-class _Partial:
-    """A frame of which some chunks are here.
-
-    `headers` are the headers that its data chunks must have, in order: a run of datagrams
-    that equals a run of those is checked in all of its fields by one comparison of bytes.
-    They are empty until they are worth their memory.
-    While no chunk is missing, `in_order` counts them and `arrived` is not kept.
-    """
-
-    __slots__ = (
-        "arrived",
-        "contradicted",
-        "header",
-        "headers",
-        "in_order",
-        "left",
-        "number",
-        "progress_at",
-        "rows",
-    )
-
-    def __init__(self, number: int, header: FrameHeader, now: float) -> None:
-        chunks = header.data_chunks
-        self.number = number
-        self.header = header
-        self.headers = b""
-        self.rows: NDArray[np.uint8] = np.empty((chunks, header.chunk_bytes), np.uint8)
-        self.arrived: NDArray[np.bool_] | None = None
-        self.in_order = 0
-        self.left = chunks
-        self.progress_at = now
-        self.contradicted = False
-
-    @property
-    def memory_bytes(self) -> int:
-        """What is set aside for it: chunks, which of them came, and headers."""
-        return self.rows.nbytes + len(self.rows) + len(self.headers)
-
-    @property
-    def wants_headers(self) -> bool:
-        """Whether headers are not there yet, and worth their memory."""
-        chunks = len(self.rows)
-        few = chunks <= _FORETOLD_CHUNKS
-        return not self.headers and (few or (chunks - self.left) * _FORETOLD_SHARE >= chunks)
-
-    def take_run(self, datagrams: NDArray[np.uint8], now: float) -> int:
-        """Take the leading rows if they are chunks of this frame, in order and new.
-
-        Args:
-            datagrams: `(n, D)` uint8, of whatever frame or kind.
-            now: seconds.
-
-        Returns:
-            How many rows were taken; 0 tells nothing about whose they are.
-        """
-        if datagrams.shape[1] != HEADER_BYTES + self.header.chunk_bytes:
-            return 0
-        header = datagrams[0].data
-        first = int(header[3]) * self.header.data + int(header[0])
-        end = min(first + len(datagrams), len(self.rows))
-        rows = datagrams[: max(end - first, 0)]
-        expected = self.headers[first * HEADER_BYTES : end * HEADER_BYTES]
-        if not expected or rows[:, :HEADER_BYTES].tobytes() != expected:
-            return 0
-        if self.arrived is None and first != self.in_order:
-            self._keep_arrived()
-        if self.arrived is not None:
-            if self.arrived[first:end].any():
-                return 0
-            self.arrived[first:end] = True
-        self.rows[first:end] = rows[:, HEADER_BYTES:]
-        self.in_order = end
-        self.left -= end - first
-        self.progress_at = now
-        return end - first
-
-    def _keep_arrived(self) -> None:
-        """From now on, chunks are not in order."""
-        self.arrived = np.arange(len(self.rows)) < self.in_order
-
-    def fits(self, header: FrameHeader) -> bool:
-        """Whether a header says of the frame what the first one said."""
-        return header[2:] == self.header[2:]  # all but index and block
-
-    def place(self, datagrams: NDArray[np.uint8], now: float) -> tuple[int, int]:
-        """Put chunks where they belong; return how many were new, and how many bad.
-
-        Args:
-            datagrams: `(n, D)` uint8, all of this frame but in any order; index and
-                block are checked here.
-            now: seconds.
-        """
-        if self.arrived is None:
-            self._keep_arrived()
-        assert self.arrived is not None
-        header = self.header
-        index = datagrams[:, 0].astype(np.intp)
-        position = datagrams[:, 3].astype(np.intp) * header.data + index
-        is_data = index < header.data  # parity chunks lie above, and are not read yet
-        good = is_data & (position < len(self.rows))
-        bad = int(np.count_nonzero(is_data & ~good))
-        bad += int(np.count_nonzero(index >= header.data + header.parity))
-        fresh, first_at = np.unique(position[good], return_index=True)
-        new = ~self.arrived[fresh]
-        self.rows[fresh[new]] = datagrams[good][first_at[new], HEADER_BYTES:]
-        self.arrived[fresh[new]] = True
-        count = int(np.count_nonzero(new))
-        if count:
-            self.left -= count
-            self.progress_at = now
-        return count, bad
-
-
-def _all_headers(datagram: NDArray[np.uint8], chunks: int) -> bytes:
-    """The headers of all data chunks of the frame that `datagram` belongs to, in order."""
-    rows = np.empty((chunks, HEADER_BYTES), np.uint8)
-    fill_headers(rows, datagram[:HEADER_BYTES].tobytes())
-    return rows.tobytes()
+    first_at: float | None
 
 
 @dataclass(slots=True)
 class _Gap:
     start: int
     end: int  # exclusive
+    due_at: float  # about when its first frame should have come
     noticed_at: float
+    tries: int = 0
+    asked_at: float = -1.0
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether it was asked for, and not passed over from the beginning."""
+        return self.asked_at >= 0
+
+    def part(self, start: int, end: int) -> _Gap:
+        return replace(self, start=start, end=end)
 
 
 class Reassembler:
     """Puts together the frames of one indexed stream.
 
     It knows neither addresses nor epochs: whoever feeds it has told the streams apart.
+
+    Attributes:
+        meter: what became of the datagrams.
+        can_ask: whether the sender hears what it is asked for.
+        memory_bytes: what is set aside for frames that are partial or held.
     """
 
-    def __init__(self, ledger: Ledger, *, max_frame_bytes: int) -> None:
+    def __init__(
+        self, ledger: Ledger, *, max_frame_bytes: int, latency_budget_s: float = LATENCY_BUDGET_S
+    ) -> None:
+        self.meter = LinkMeter(ledger.link)
+        self.can_ask = False
+        self.memory_bytes = 0
         self._ledger = ledger
         self._max_frame_bytes = max_frame_bytes
-        self._partial: dict[int, _Partial] = {}
+        self._budget_s = latency_budget_s
+        self._partial: dict[int, Partial] = {}
+        self._held: dict[int, WholeFrame] = {}
+        self._out: list[WholeFrame] = []
+        self._asks: list[Ask] = []
+        self._asked: dict[int, None] = {}  # frames of late that were asked for and are whole
         self._gaps: list[_Gap] = []
         self._next: int | None = None  # one above the highest number known; None before any
+        self._begun_at = 0.0  # when the first datagram of the highest frame came
         self._last_delivered = -1
-        self._current: _Partial | None = None  # what the latest datagram belonged to
-        self.memory_bytes = 0
+        self._current: Partial | None = None  # what the latest datagram belonged to
+        self._timing = RepairTiming()
+        self._unanswered = 0  # frames in a row that were asked for in vain
+
+    @property
+    def partial_frames(self) -> int:
+        """How many frames are begun and not whole."""
+        return len(self._partial)
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether `frames` has any."""
+        return bool(self._out)
+
+    def frames(self) -> list[WholeFrame]:
+        """The frames to hand on since the last call, in order of their numbers."""
+        frames, self._out = self._out, []
+        return frames
+
+    def asks(self) -> list[Ask]:
+        """What to ask the sender for since the last call."""
+        asks, self._asks = self._asks, []
+        return asks
 
     def announce(self, next_frame: int, now: float) -> None:
         """Learn from the sender that all frames below `next_frame` have left it."""
@@ -203,8 +139,10 @@ class Reassembler:
             self._next = next_frame
         elif next_frame > self._next:
             self._pass_over(next_frame, now)
+            self._begun_at = now
+        self._ended_below(next_frame, now)
 
-    def feed_run(self, datagrams: NDArray[np.uint8], now: float) -> tuple[WholeFrame | None, int]:
+    def feed_run(self, datagrams: NDArray[np.uint8], now: float) -> int:
         """Take the leading datagrams if they are chunks of the latest frame, in order and new.
 
         This is the fast path: all but a frame's first go this way, where the network
@@ -215,17 +153,24 @@ class Reassembler:
             now: seconds.
 
         Returns:
-            The frame if it is whole now, and how many rows were taken.
+            How many rows were taken.
         """
         partial = self._current
         if partial is None:
-            return None, 0
+            return 0
+        before_at = partial.progress_at
         taken = partial.take_run(datagrams, now)
-        return (None if partial.left else self._complete(partial)), taken
+        if taken:
+            partial.silence_s = max(partial.silence_s, now - before_at)
+            if datagrams[0, 0] >= partial.header.data:
+                self._ledger.parity_bytes += taken * datagrams.shape[1]
+            if partial.is_whole:
+                self._complete(partial)
+        return taken
 
     def feed(
         self, header: FrameHeader, datagrams: NDArray[np.uint8], now: float
-    ) -> tuple[WholeFrame | None, int, int]:
+    ) -> tuple[int, int]:
         """Take the leading datagrams that are of the first one's frame.
 
         Args:
@@ -234,63 +179,94 @@ class Reassembler:
             now: seconds.
 
         Returns:
-            The frame if it is whole now, how many rows were taken, and how many of those
-            were bad.
+            How many rows were taken, and how many of those were bad.
         """
         number = self._number_of(header)
         partial = self._partial.get(number)
+        if self._current is not None and self._current is not partial:
+            self._current.finish_run()  # the meter is to hear of datagrams in their order
         if partial is None:
-            if not self._is_wanted(number, header, now):
-                taken = _leading_run(datagrams)
-                if number <= self._last_delivered:  # else it was lost, refused or joined midway
-                    self._ledger.duplicate_datagrams += taken
-                return None, taken, 0
+            wanted, gap = self._claim(number, header, now)
+            if not wanted:
+                return self._take_stale(number, header, datagrams, now), 0
+            was_asked = gap is not None and gap.was_asked
             chunks = header.data_chunks
-            if chunks <= len(datagrams):
-                whole = _take_whole(number, header, datagrams[:chunks])
+            if chunks <= len(datagrams) and not was_asked:
+                whole = _take_whole(number, header, datagrams[:chunks], now)
                 if whole is not None:
-                    return self._hand_on(whole), chunks, 0
+                    total = layout_of(chunks, header.data, header.parity).total
+                    self.meter.note(number, 0, chunks, total, now)
+                    self._hand_on(whole)
+                    return chunks, 0
             partial = self._begin(number, header, now)
+            if gap is not None and was_asked:
+                partial.all_asked(asked_at=gap.asked_at, due_at=gap.due_at)
         return self._add(partial, header, datagrams, now)
 
     def _add(
-        self, partial: _Partial, header: FrameHeader, datagrams: NDArray[np.uint8], now: float
-    ) -> tuple[WholeFrame | None, int, int]:
+        self, partial: Partial, header: FrameHeader, datagrams: NDArray[np.uint8], now: float
+    ) -> tuple[int, int]:
         """Do what `feed` does, with a frame that is begun."""
         self._current = partial
-        if partial.wants_headers and partial.fits(header):
-            partial.headers = _all_headers(datagrams[0], header.data_chunks)
-            self.memory_bytes += len(partial.headers)
-        taken = new = partial.take_run(datagrams, now)
-        bad = 0
-        if not taken:
-            taken = _leading_run(datagrams)
-            if partial.fits(header):
-                new, bad = partial.place(datagrams[:taken], now)
-            else:
-                partial.contradicted = True
-                bad = taken
-        if not header.parity:
-            self._ledger.duplicate_datagrams += taken - new - bad
-        return (None if partial.left else self._complete(partial)), taken, bad
+        fits = partial.fits(header)
+        if fits:
+            self.memory_bytes += partial.foretell(datagrams[0])
+            taken = self.feed_run(datagrams, now)
+            if taken:
+                return taken, 0
+        taken = _leading_run(datagrams)
+        if not fits:
+            partial.contradicted = True
+            return taken, taken
+        datagrams = datagrams[:taken]
+        repairs_before = partial.repairs
+        placed = partial.place(datagrams, now)
+        self._ledger.link.duplicates += placed.repeated
+        if placed.asked_in_vain:
+            self._timing.asked_in_vain()
+        repairs = partial.repairs - repairs_before
+        if repairs:
+            self._ledger.repair_bytes += repairs * datagrams.shape[1]
+            self._unanswered = 0
+            if partial.tries == 1 and not repairs_before:
+                self._timing.answered(now - partial.asked_at)
+        else:
+            self._count_parity(datagrams, header)
+        if partial.is_whole:
+            self._complete(partial)
+        return taken, placed.bad
 
     def expire(self, now: float) -> None:
-        """Give up what has seen no progress for too long."""
+        """Give up what is overdue, ask for what is missing, and let go of what was held."""
         for partial in list(self._partial.values()):
-            if now >= partial.progress_at + GIVE_UP_S:
+            if now >= partial.progress_at + self._budget_s:
                 loss = Loss.MALFORMED if partial.contradicted else Loss.MISSING
                 self._give_up(partial, loss)
-        while self._gaps and now >= self._gaps[0].noticed_at + GIVE_UP_S:
-            self._close_gap(0)
+            elif self.can_ask and now >= self._due(partial):
+                self._asks += partial.asks(now)
+        overdue = [gap for gap in self._gaps if now >= gap.due_at + self._budget_s]
+        for gap in overdue:
+            self._close_gap(self._gaps.index(gap))
+        for gap in self._gaps:
+            if self.can_ask and now >= self._due(gap):
+                gap.tries, gap.asked_at = gap.tries + 1, now
+                self._asks += [Ask(number & 0xFFFF_FFFF) for number in range(gap.start, gap.end)]
+        self._release()
 
     def next_timer(self) -> float | None:
         """When `expire` has something to do next, or None."""
-        waits = [partial.progress_at for partial in self._partial.values()]
-        waits.extend(gap.noticed_at for gap in self._gaps[:1])
-        return min(waits) + GIVE_UP_S if waits else None
+        waits = [partial.progress_at + self._budget_s for partial in self._partial.values()]
+        waits += [gap.due_at + self._budget_s for gap in self._gaps]
+        if self.can_ask:
+            waits += [self._due(partial) for partial in self._partial.values()]
+            waits += [self._due(gap) for gap in self._gaps]
+        return min(waits, default=None)
 
     def evict_oldest(self) -> bool:
-        """Give up the lowest partial frame to free its memory; False if there is none."""
+        """Free the memory of the lowest frame: hand it on, or give it up. False if none."""
+        if self._held and (not self._partial or min(self._held) < min(self._partial)):
+            self._let_go(min(self._held))
+            return True
         if not self._partial:
             return False
         self._give_up(self._partial[min(self._partial)], Loss.EVICTED)
@@ -298,7 +274,8 @@ class Reassembler:
 
     def finish(self, now: float) -> None:
         """Give up all that is in flight: the stream has ended."""
-        self.expire(now + GIVE_UP_S)
+        self.can_ask = False
+        self.expire(now + self._budget_s)
 
     def _number_of(self, header: FrameHeader) -> int:
         """The whole number of a header's frame."""
@@ -308,24 +285,55 @@ class Reassembler:
             self._next = header.frame + (header.position != 0)
         return unwrap(header.frame, 32, near=self._next)
 
-    def _is_wanted(self, number: int, header: FrameHeader, now: float) -> bool:
-        """Whether to begin a frame of which nothing was seen; if not, its fate is booked."""
+    def _claim(self, number: int, header: FrameHeader, now: float) -> tuple[bool, _Gap | None]:
+        """Whether to begin a frame of which nothing was here, and the gap that it was in.
+
+        If it is not to begin, its fate is booked.
+        """
         assert self._next is not None
+        gap = None
         if number >= self._next:
             self._pass_over(number, now)
+            self._ended_below(number, now)
             self._next = number + 1
+            self._begun_at = now
             self._ledger.sent += 1
-        elif not self._split_gap(number):
-            return False
+        else:
+            gap = self._split_gap(number)
+            if gap is None:
+                return False, None
         if is_oversized(header, self._max_frame_bytes):
             self._ledger.lost[Loss.OVERSIZED] += 1
-            return False
-        return True
+            return False, None
+        return True, gap
 
-    def _begin(self, number: int, header: FrameHeader, now: float) -> _Partial:
-        if len(self._partial) >= MAX_PARTIAL_FRAMES:
+    def _take_stale(
+        self, number: int, header: FrameHeader, datagrams: NDArray[np.uint8], now: float
+    ) -> int:
+        """Count datagrams of a frame that needs them no more; return how many."""
+        taken = _leading_run(datagrams)
+        datagrams = datagrams[:taken]
+        if header.parity:
+            self._count_parity(datagrams, header)
+        if number > self._last_delivered and number not in self._held:
+            return taken  # it was lost, refused, or we joined in its midst
+        layout = layout_of(header.data_chunks, header.data, header.parity)
+        if number in self._asked:
+            self._asked.pop(number)
+            self._timing.asked_in_vain()
+        rows, known = layout.rows_of(datagrams[:, 3], datagrams[:, 0])
+        for run in runs_of(layout.places_of(rows[known])):
+            self.meter.note(number, int(run[0]), int(run[-1]) + 1, layout.total, now)
+        return taken
+
+    def _count_parity(self, datagrams: NDArray[np.uint8], header: FrameHeader) -> None:
+        count = int(np.count_nonzero(datagrams[:, 0] >= header.data))
+        self._ledger.parity_bytes += count * datagrams.shape[1]
+
+    def _begin(self, number: int, header: FrameHeader, now: float) -> Partial:
+        if len(self._partial) + len(self._held) >= MAX_PARTIAL_FRAMES:
             self.evict_oldest()
-        partial = _Partial(number, header, now)
+        partial = Partial(number, header, self.meter, now)
         self._partial[number] = partial
         self.memory_bytes += partial.memory_bytes
         return partial
@@ -335,46 +343,116 @@ class Reassembler:
         assert self._next is not None
         if number > self._next:
             self._ledger.sent += number - self._next
-            self._gaps.append(_Gap(self._next, number, now))
+            # Of an outage only the end is asked for: what comes next matters more.
+            dead_below = max(number - MAX_ASKED_FRAMES, self._next)
+            interval_s = (now - self._begun_at) / (number - self._next + 1)
+            if dead_below > self._next:
+                self._gaps.append(_Gap(self._next, dead_below, now, now, tries=MAX_TRIES))
+            for each in range(dead_below, number):
+                self._gaps.append(_Gap(each, each + 1, now - interval_s * (number - each), now))
             self._next = number
-            if len(self._gaps) > MAX_GAPS:
+            while len(self._gaps) > MAX_GAPS:
                 self._close_gap(0)
 
-    def _split_gap(self, number: int) -> bool:
-        """Take a number out of its gap; False if it is in none."""
+    def _ended_below(self, number: int, now: float) -> None:
+        """Note that nothing is under way any more of frames below `number`."""
+        for partial in self._partial.values():
+            if partial.ended_at is None and partial.number < number:
+                partial.ended_at = now
+
+    def _split_gap(self, number: int) -> _Gap | None:
+        """Take a number out of its gap, and return that; None if it is in none."""
         for at, gap in enumerate(self._gaps):
             if gap.start <= number < gap.end:
-                parts = (_Gap(gap.start, number, gap.noticed_at),
-                         _Gap(number + 1, gap.end, gap.noticed_at))  # fmt: skip
+                parts = gap.part(gap.start, number), gap.part(number + 1, gap.end)
                 self._gaps[at : at + 1] = [part for part in parts if part.start < part.end]
                 if len(self._gaps) > MAX_GAPS:
                     self._close_gap(0)
-                return True
-        return False
+                return gap
+        return None
 
     def _close_gap(self, at: int) -> None:
         gap = self._gaps.pop(at)
+        self._unanswered += gap.was_asked
         self._ledger.lost[Loss.UNSEEN] += gap.end - gap.start
 
-    def _complete(self, partial: _Partial) -> WholeFrame | None:
-        self._forget(partial)
-        return self._hand_on(_whole(partial.number, partial.header, partial.rows))
+    def _due(self, lacking: Partial | _Gap) -> float:
+        """When to ask for what a frame, or a gap, is lacking."""
+        if isinstance(lacking, Partial):
+            progress_at, ended_at = lacking.progress_at, lacking.ended_at
+        else:
+            progress_at = ended_at = lacking.noticed_at
+        return self._timing.due(
+            progress_at=progress_at, ended_at=ended_at, tries=lacking.tries,
+            asked_at=lacking.asked_at,
+        )  # fmt: skip
 
-    def _hand_on(self, whole: WholeFrame) -> WholeFrame | None:
-        """Book a whole frame as delivered; or as late, and keep it back."""
+    def _complete(self, partial: Partial) -> None:
+        partial.finish_run()
+        ledger = self._ledger
+        if partial.tries:
+            self._remember_asked(partial.number)
+        if partial.repairs:
+            ledger.repaired_by_nack += 1
+        elif partial.left:
+            ledger.repaired_by_parity += 1
+        else:
+            self._timing.silence(partial.silence_s)
+        self._forget(partial)
+        self._hand_on(_whole(partial.number, partial.header, partial.restore(), partial.first_at))
+
+    def _remember_asked(self, number: int) -> None:
+        """Keep in mind that a frame was asked for: what of it comes twice was not lost."""
+        self._asked[number] = None
+        if len(self._asked) > MAX_PARTIAL_FRAMES:
+            del self._asked[next(iter(self._asked))]
+
+    def _hand_on(self, whole: WholeFrame) -> None:
+        """Book a whole frame as delivered; or as late; or hold it for an earlier one."""
+        if whole.captured_us is not None and whole.first_at is not None:
+            self.meter.spaced(whole.captured_us, whole.first_at)
         if whole.number < self._last_delivered:
             self._ledger.lost[Loss.LATE] += 1
-            return None
-        self._last_delivered = whole.number
+            return
+        self._held[whole.number] = whole
+        self.memory_bytes += whole.payload.nbytes
+        if len(self._partial) + len(self._held) > MAX_PARTIAL_FRAMES:
+            self.evict_oldest()
+        self._release()
+
+    def _release(self) -> None:
+        """Deliver what is held and need not wait any longer, in order."""
+        if not self._held:
+            return
+        first = self._first_hopeful()
+        for number in sorted(self._held):
+            if first is not None and number > first:
+                break
+            self._let_go(number)
+
+    def _let_go(self, number: int) -> None:
+        whole = self._held.pop(number)
+        self.memory_bytes -= whole.payload.nbytes
+        self._last_delivered = number
         self._ledger.delivered += 1
         self._ledger.payload_bytes += len(whole.payload)
-        return whole
+        self._out.append(whole)
 
-    def _give_up(self, partial: _Partial, loss: Loss) -> None:
+    def _first_hopeful(self) -> int | None:
+        """The lowest frame that may still be repaired; None if there is none."""
+        if not self.can_ask or self._unanswered >= _UNANSWERED_FRAMES:
+            return None
+        hopeful = list(self._partial)
+        hopeful += [gap.start for gap in self._gaps if gap.tries < MAX_TRIES]
+        return min(hopeful, default=None)
+
+    def _give_up(self, partial: Partial, loss: Loss) -> None:
+        partial.finish_run()
+        self._unanswered += partial.tries > 0 and not partial.repairs
         self._forget(partial)
         self._ledger.lost[loss] += 1
 
-    def _forget(self, partial: _Partial) -> None:
+    def _forget(self, partial: Partial) -> None:
         del self._partial[partial.number]
         self.memory_bytes -= partial.memory_bytes
         if self._current is partial:
@@ -397,20 +475,29 @@ def _leading_run(datagrams: NDArray[np.uint8]) -> int:
 
 
 def _take_whole(
-    number: int, header: FrameHeader, datagrams: NDArray[np.uint8]
+    number: int, header: FrameHeader, datagrams: NDArray[np.uint8], now: float
 ) -> WholeFrame | None:
     """The frame, if these are all of its data chunks in order; small frames come so."""
-    expected = _all_headers(datagrams[0], len(datagrams))
-    if datagrams[:, :HEADER_BYTES].tobytes() != expected:
+    layout = layout_of(len(datagrams), header.data, header.parity)
+    if layout.is_interleaved:
         return None
-    return _whole(number, header, np.ascontiguousarray(datagrams[:, HEADER_BYTES:]))
+    expected = np.empty((len(datagrams), HEADER_BYTES), np.uint8)
+    fill_headers(expected, datagrams[0, :HEADER_BYTES].tobytes(), layout)
+    if datagrams[:, :HEADER_BYTES].tobytes() != expected.tobytes():
+        return None
+    return _whole(
+        number, header, np.ascontiguousarray(datagrams[:, HEADER_BYTES:]).reshape(-1), now
+    )
 
 
-def _whole(number: int, header: FrameHeader, rows: NDArray[np.uint8]) -> WholeFrame:
+def _whole(
+    number: int, header: FrameHeader, chunks: NDArray[np.uint8], first_at: float
+) -> WholeFrame:
     return WholeFrame(
         number=number,
         codec=header.codec,
         size_wh=(header.width, header.height),
-        payload=rows.reshape(-1)[: header.length],
+        payload=chunks[: header.length],
         captured_us=header.captured_us,
+        first_at=first_at,
     )

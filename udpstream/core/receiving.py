@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from udpstream.core.classic import ClassicReassembler
 from udpstream.core.ledger import Ledger, StreamReport
 from udpstream.core.pacing import buffer_need
+from udpstream.core.probing import TrialTable
 from udpstream.core.reassembly import (
+    LATENCY_BUDGET_S,
     MAX_PICTURE_BYTES,
     Reassembler,
     WholeFrame,
@@ -34,10 +36,16 @@ from udpstream.core.streams import (
 from udpstream.errors import DatagramError
 from udpstream.protocol import (
     DEFAULT_MAX_FRAME_BYTES,
+    MAX_ASKS,
+    NO_ESTIMATE_US,
     Buffer,
     Bye,
     ClassicGeometry,
     Hello,
+    Nack,
+    Probe,
+    Report,
+    Tally,
     UnknownKindError,
     UnknownVersionError,
     Welcome,
@@ -97,6 +105,7 @@ class ReceiverCore:
     Attributes:
         dropped: datagrams that no stream took, by reason.
         kernel_dropped: datagrams that the kernel had no room for, as last told.
+        waiting: frames that wait for a reader, as last told.
     """
 
     def __init__(
@@ -107,15 +116,20 @@ class ReceiverCore:
         wire: Wire = "auto",
         classic: ClassicGeometry | None = None,
         max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
+        latency_budget_s: float = LATENCY_BUDGET_S,
+        version: tuple[int, int, int] = (0, 0, 0),
     ) -> None:
         self.dropped: Counter[str] = Counter()
         self.kernel_dropped = 0
+        self.waiting = 0
         self._wall_offset_s = wall_offset_s
         self._receive_buffer_bytes = receive_buffer_bytes
         self._wire = wire
         self._classic = classic or ClassicGeometry()
         self._max_frame_bytes = max_frame_bytes
+        self._latency_budget_s = latency_budget_s
         self._table = StreamTable()
+        self._trials = TrialTable(receive_buffer_bytes, version)
         self._events: list[Event] = []
         self._outgoing: list[tuple[bytes, Address]] = []
         self._noticed: set[str] = set()
@@ -139,18 +153,23 @@ class ReceiverCore:
             datagrams = datagrams[self._feed_some(source, datagrams[:_MOST_TOGETHER], now) :]
 
     def handle_timer(self, now: float) -> None:
-        """Give up what is overdue, and let go of streams that fell silent."""
+        """Do what is due: give up, ask again, report; let go of streams that fell silent."""
         self._now = now
         for state in self._table:
             state.reassembler.expire(now)
+            if isinstance(state.reassembler, Reassembler):
+                for whole in state.reassembler.frames():
+                    self._deliver(state, whole, now)
+                self._answer(state, state.reassembler, now)
             if now >= state.last_at + SILENT_S:
                 self._end(state, now)
+        self._trials.expire(now)
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do next, or None."""
         timers = [state.last_at + SILENT_S for state in self._table]
-        for state in self._table:
-            timer = state.reassembler.next_timer()
+        for each in (self._trials, *(state.reassembler for state in self._table)):
+            timer = each.next_timer()
             if timer is not None:
                 timers.append(timer)
         return min(timers, default=None)
@@ -190,16 +209,16 @@ class ReceiverCore:
         first = datagrams[0].data
         state = self._table.get((source, epoch_of(first)))
         if state is not None and isinstance(state.reassembler, Reassembler):
-            whole, taken = state.reassembler.feed_run(datagrams, now)
+            taken = state.reassembler.feed_run(datagrams, now)
             if taken:
-                self._account(state, whole, taken, datagrams.shape[1], now)
+                self._account(state, taken, datagrams.shape[1], now)
                 return taken
         if self._is_classic(source, first):
             self._feed_classic(source, datagrams[0], now)
         elif is_marked(first) and not is_control(first):
             return self._feed_frame(source, datagrams, now)
         else:
-            self._feed_control(source, first, now)
+            return self._feed_control(source, datagrams, now)
         return 1
 
     def _is_classic(self, source: Address, datagram: Buffer) -> bool:
@@ -234,9 +253,9 @@ class ReceiverCore:
                 f"decoded they exceed {MAX_PICTURE_BYTES:,} bytes. Send a smaller size.",
             )
         memory_bytes = state.reassembler.memory_bytes
-        whole, taken, bad = state.reassembler.feed(header, datagrams, now)
+        taken, bad = state.reassembler.feed(header, datagrams, now)
         self.dropped["malformed"] += bad
-        self._account(state, whole, taken, datagrams.shape[1], now)
+        self._account(state, taken, datagrams.shape[1], now)
         if state.reassembler.memory_bytes > memory_bytes:
             self._table.bound_memory()
         return taken
@@ -251,16 +270,21 @@ class ReceiverCore:
             state = self._begin(key, now)
         assert isinstance(state.reassembler, ClassicReassembler)
         whole = state.reassembler.feed(datagram, self.kernel_dropped, now)
-        self._account(state, whole, 1, len(datagram), now)
+        self._account(state, 1, len(datagram), now)
+        if whole is not None:
+            self._arrived(state, whole, len(datagram), now)
         if datagram[0] == 0:
             self._table.bound_memory()
 
-    def _feed_control(self, source: Address, datagram: Buffer, now: float) -> None:
+    def _feed_control(self, source: Address, datagrams: NDArray[np.uint8], now: float) -> int:
+        """Feed one control datagram, or as much of a trial as follows it; return how many."""
         try:
-            message = parse_control(datagram)
+            message = parse_control(datagrams[0].data)
         except DatagramError as error:
             self._drop(error, source)
-            return
+            return 1
+        if isinstance(message, Probe):
+            return self._feed_probes(source, message, datagrams, now)
         state = self._table.get((source, message.epoch))
         match message:
             case Hello():
@@ -269,8 +293,20 @@ class ReceiverCore:
                 state.reassembler.announce(message.frames, now)
                 self._end(state, now)
                 self._table.bury(state)
-            case Bye() | Welcome():  # repeated, or not for us
+            case Bye() | Welcome() | Report() | Nack() | Tally():  # repeated, or not for us
                 pass
+        return 1
+
+    def _feed_probes(
+        self, source: Address, first: Probe, datagrams: NDArray[np.uint8], now: float
+    ) -> int:
+        taken, answer = self._trials.feed(
+            source, first, datagrams, self.kernel_dropped, now, self._wall_us(now)
+        )
+        if answer is not None:
+            self._outgoing.append((answer, source))
+        self.dropped["refused_probes"] = self._trials.refused
+        return taken
 
     def _hello(self, source: Address, state: StreamState | None, hello: Hello, now: float) -> None:
         if state is not None and state.hello and state.hello.session != hello.session:
@@ -285,9 +321,25 @@ class ReceiverCore:
         state.last_at = now
         state.hello, state.hello_at = hello, now
         state.reassembler.announce(hello.next_frame, now)
+        # An estimate of our clock means that it has heard us.
+        state.reassembler.can_ask = hello.offset_error_us != NO_ESTIMATE_US
         now_us = self._wall_us(now)
         welcome = Welcome(hello.epoch, hello.clock_us, now_us, now_us, self._receive_buffer_bytes)
         self._outgoing.append((pack_control(welcome), source))
+
+    def _answer(self, state: StreamState, reassembler: Reassembler, now: float) -> None:
+        """Ask for what is missing, and tell the sender of what has come."""
+        source, epoch = state.key
+        asks = reassembler.asks()
+        for first in range(0, len(asks), MAX_ASKS):
+            nack = Nack(epoch, tuple(asks[first : first + MAX_ASKS]))
+            self._outgoing.append((pack_control(nack), source))
+        if state.wants_report and now >= state.report_at:
+            report = state.link_report(
+                reassembler, self.waiting, self.kernel_dropped, self._receive_buffer_bytes,
+                self._wall_offset_s, now,
+            )  # fmt: skip
+            self._outgoing.append((pack_control(report), source))
 
     def _drop(self, error: DatagramError, source: Address) -> None:
         match error:
@@ -317,26 +369,29 @@ class ReceiverCore:
         if key[1] == CLASSIC_EPOCH:
             reassembler = ClassicReassembler(ledger, self._classic)
         else:
-            reassembler = Reassembler(ledger, max_frame_bytes=self._max_frame_bytes)
+            reassembler = Reassembler(
+                ledger,
+                max_frame_bytes=self._max_frame_bytes,
+                latency_budget_s=self._latency_budget_s,
+            )
         state = StreamState(key, reassembler, ledger, now, now, self.kernel_dropped)
         self._table.add(state)
         return state
 
-    def _account(
-        self,
-        state: StreamState,
-        whole: WholeFrame | None,
-        datagrams: int,
-        datagram_bytes: int,
-        now: float,
-    ) -> None:
+    def _account(self, state: StreamState, datagrams: int, datagram_bytes: int, now: float) -> None:
         state.last_at = now
         state.ledger.datagrams += datagrams
         state.ledger.wire_bytes += datagrams * datagram_bytes
-        if whole is not None:
-            if state.codec is None:
-                self._check_buffer(whole, datagram_bytes)
-            self._deliver(state, whole, now)
+        if isinstance(state.reassembler, Reassembler) and state.reassembler.has_frames:
+            for whole in state.reassembler.frames():
+                self._arrived(state, whole, datagram_bytes, now)
+
+    def _arrived(
+        self, state: StreamState, whole: WholeFrame, datagram_bytes: int, now: float
+    ) -> None:
+        if state.codec is None:
+            self._check_buffer(whole, datagram_bytes)
+        self._deliver(state, whole, now)
 
     def _check_buffer(self, whole: WholeFrame, datagram_bytes: int) -> None:
         """Say so where the socket buffer does not hold what a frame is sent in."""
@@ -366,6 +421,7 @@ class ReceiverCore:
         if captured_us is not None and offset_us is not None:
             latency_s = (self._wall_us(now) - offset_us - captured_us) / 1e6
             state.ledger.latency.add(latency_s)
+            state.note_stages(whole, latency_s, now)
         self._events.append(
             FrameArrived(
                 stream=state.stream,
@@ -402,6 +458,9 @@ class ReceiverCore:
 
     def _end(self, state: StreamState, now: float) -> None:
         state.reassembler.finish(now)
+        if isinstance(state.reassembler, Reassembler) and state.stream is not None:
+            for whole in state.reassembler.frames():
+                self._deliver(state, whole, now)
         self._table.remove(state)
         if state.stream is not None:
             self._events.append(StreamEnded(self._report(state)))

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from udpstream.core.adaptation import Adaptation
 from udpstream.core.clock import ClockEstimate, ClockFilter
+from udpstream.core.fec import Fec
+from udpstream.core.feedback import LinkObserver
+from udpstream.core.histogram import RecentTimes
+from udpstream.core.history import History
 from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES, Pace, pace_frame
 from udpstream.core.packetize import OutgoingFrame, Packetizer
 from udpstream.errors import DatagramError
@@ -15,6 +20,9 @@ from udpstream.protocol import (
     Bye,
     Codec,
     Hello,
+    Nack,
+    Report,
+    StageTimes,
     Welcome,
     pack_control,
     parse_control,
@@ -25,7 +33,7 @@ UNANSWERED_HELLO_PERIOD_S = 0.2  # so a receiver that starts later is found at o
 FIRST_HELLO_PERIOD_S = 0.02  # a first few in a row: one of them meets no queue, as NTP's iburst
 FIRST_HELLOS = 8
 WELCOME_TIMEOUT_S = 5.0
-_MAX_INTERVAL_US = 0xFFFF_FFFF  # what the wire holds: 71 minutes
+_MOST_US = 0xFFFF_FFFF  # what the wire holds: 71 minutes
 
 
 class SenderCore:
@@ -36,6 +44,7 @@ class SenderCore:
     Attributes:
         frames_sent: frames that have left.
         interval_s: time between frames, as far as is known.
+        adaptation: how good a picture is sent, how fast and with how much parity.
     """
 
     def __init__(
@@ -46,13 +55,20 @@ class SenderCore:
         datagram_bytes: int,
         interval_s: float | None,
         wall_offset_s: float,
+        adaptation: Adaptation | None = None,
     ) -> None:
         self.frames_sent = 0
+        self.adaptation = adaptation or Adaptation(quality=None, fec=Fec(0), enabled=False)
         self._epoch = epoch
         self._session = session
         self.interval_s = interval_s
         self._wall_offset_s = wall_offset_s
         self._packetizer = Packetizer(epoch, datagram_bytes)
+        self._history = History(self._packetizer.reuse)
+        self._observer = LinkObserver()
+        self._leaving: tuple[OutgoingFrame, float] | None = None  # and when it began to
+        self._repairs: list[NDArray[np.uint8]] = []
+        self._capture, self._encode = RecentTimes(), RecentTimes()
         self._clock = ClockFilter()
         self._receive_buffer_bytes: int | None = None
         self._welcomed_at = -WELCOME_TIMEOUT_S
@@ -69,32 +85,61 @@ class SenderCore:
         """The receiver's clock against ours, as far as is known."""
         return self._clock.best
 
+    def note_stages(self, capture_s: float, encode_s: float) -> None:
+        """Note how long a frame waited for its encoder, and how long that took, in seconds."""
+        self._capture.add(capture_s)
+        self._encode.add(encode_s)
+
     def packetize(
-        self, payload: NDArray[np.uint8], codec: Codec, size_wh: tuple[int, int], captured: float
+        self,
+        payload: NDArray[np.uint8],
+        codec: Codec,
+        size_wh: tuple[int, int],
+        captured: float,
+        now: float,
     ) -> tuple[OutgoingFrame, Pace]:
         """The next frame's datagrams, and how fast they may leave.
 
-        Call `frame_sent` when they have left. The next call overwrites them.
+        Call `frame_sent` when they have left.
 
         Args:
             payload: `(length,)` uint8; not to be changed until they have left.
             codec: how it encodes the picture.
             size_wh: width and height in pixels.
             captured: when it was captured, in seconds on this core's clock.
+            now: likewise.
 
         Raises:
             FrameError: the frame does not fit the wire.
         """
         frame = self._packetizer.packetize(
-            payload, codec, size_wh, self.frames_sent, self._clock_us(captured)
-        )
+            payload, codec, size_wh, self.frames_sent, self._clock_us(captured),
+            self.adaptation.parity,
+        )  # fmt: skip
+        self._history.add(self.frames_sent, frame, now)
+        if not self.receiver_is_there:
+            self._history.clear()
+        self._leaving = frame, now
         buffer_bytes = self._receive_buffer_bytes or STOCK_RECEIVE_BUFFER_BYTES
         count, datagram_bytes = frame.datagrams.shape
-        return frame, pace_frame(count, datagram_bytes, buffer_bytes, self.interval_s)
+        return frame, pace_frame(
+            count, datagram_bytes, buffer_bytes, self.interval_s, self.adaptation.rate_bytes_per_s
+        )
 
-    def frame_sent(self) -> None:
+    def frame_sent(self, now: float) -> None:
         """Note that the latest frame's datagrams have left."""
+        assert self._leaving is not None
+        frame, begun = self._leaving
+        self._leaving = None
+        self._observer.frame_left(
+            self.frames_sent, len(frame), self._clock_us(begun), self._clock_us(now)
+        )
         self.frames_sent += 1
+
+    def repairs(self) -> list[NDArray[np.uint8]]:
+        """What was asked for again since the last call: datagrams, `(n, D)` uint8 each."""
+        repairs, self._repairs = self._repairs, []
+        return repairs
 
     def receive(self, datagram: Buffer, now: float) -> None:
         """Take a datagram from the receiver; what is not for us is ignored."""
@@ -116,16 +161,22 @@ class SenderCore:
                     self._next_hello_at = now
             case Bye():
                 self._forget_receiver()
+            case Report():
+                sample = self._observer.report(message, now)
+                if sample is not None:
+                    self.adaptation.sample(sample, now)
+            case Nack():
+                answers = [self._history.answer(ask) for ask in message.asks]
+                self._repairs += [each for each in answers if each is not None]
             case Hello():  # not for a sender
                 pass
 
     def hello_due(self, now: float) -> bytes | None:
         """The HELLO to send now, or None while none is due.
 
-        To be asked between frames, not in the midst of one: it tells how many frames have
-        left whole.
+        None is in the midst of a frame: it tells how many frames have left whole.
         """
-        if now < self._next_hello_at:
+        if now < self._next_hello_at or self._leaving is not None:
             return None
         if now - self._welcomed_at > WELCOME_TIMEOUT_S:
             self._forget_receiver()
@@ -137,9 +188,11 @@ class SenderCore:
                 session=self._session,
                 clock_us=self._clock_us(now),
                 next_frame=self.frames_sent,
-                interval_us=min(round((self.interval_s or 0) * 1e6), _MAX_INTERVAL_US),
+                interval_us=min(round((self.interval_s or 0) * 1e6), _MOST_US),
                 offset_us=clock.offset_us if clock else 0,
                 offset_error_us=clock.error_us if clock else NO_ESTIMATE_US,
+                capture=_stage_times(self._capture),
+                encode=_stage_times(self._encode),
             )
         )
 
@@ -161,6 +214,13 @@ class SenderCore:
         self._welcomes = 0
         self._receive_buffer_bytes = None
         self._clock.clear()
+        self._observer.clear()
+        self.adaptation.restart()
 
     def _clock_us(self, now: float) -> int:
         return round((now + self._wall_offset_s) * 1e6)
+
+
+def _stage_times(recent: RecentTimes) -> StageTimes:
+    times_us = [round(seconds * 1e6) for seconds in recent.percentiles(50, 95, 99)]
+    return StageTimes(*(min(max(each, 0), _MOST_US) for each in times_us))

@@ -1,15 +1,19 @@
-"""A link that loses, repeats, displaces and delays datagrams, the same way each time.
+"""A link that loses, repeats, displaces, delays and holds up datagrams, the same each time.
 
 It lives on simulated time, so that thousands of frames pass it in a second, and what
 went wrong goes wrong again with the same seed. Its books balance:
 
-    sent + duplicated == lost + delivered + in_flight
+    sent + duplicated == lost + overflowed + delivered + in_flight
 """
 
 from __future__ import annotations
 
 import heapq
 import random
+from collections import deque
+
+IP_OVERHEAD_BYTES = 28  # of each datagram: 20 of IPv4 and 8 of UDP
+DEFAULT_QUEUE_BYTES = 64 << 10  # of a small switch or router
 
 # How long a datagram that is to be overtaken waits for others, where the sender pauses.
 HOLD_S = 0.005
@@ -19,11 +23,13 @@ class SimulatedLink:
     """One direction of a link between two machines.
 
     Losses follow Gilbert and Elliott's two states: in one all datagrams pass, in the
-    other none do.
+    other none do. Those that are lost are lost before the bottleneck, and copies are made
+    behind it: neither takes its time.
 
     Attributes:
         sent: datagrams given to it.
         lost: of these, those that never come out.
+        overflowed: of these, those that found the queue full.
         duplicated: copies that it made, beside what was sent.
         delivered: datagrams that came out, copies included.
     """
@@ -37,6 +43,8 @@ class SimulatedLink:
         reorder: int = 0,
         duplicate: float = 0.0,
         delay_s: float = 0.0,
+        rate_bytes_per_s: float | None = None,
+        queue_bytes: int = DEFAULT_QUEUE_BYTES,
     ) -> None:
         """Lay the link.
 
@@ -47,7 +55,10 @@ class SimulatedLink:
                 of the one before.
             reorder: how many later datagrams may overtake one.
             duplicate: share of the datagrams that come twice, 0 to 1.
-            delay_s: time that each is under way, in seconds.
+            delay_s: time that each is under way, in seconds, beside what it waits.
+            rate_bytes_per_s: what passes in a second, each datagram with its 28 bytes of
+                UDP and IP; None = no limit.
+            queue_bytes: what may wait for that, the datagram that is passing included.
 
         Raises:
             ValueError: a figure is out of its range.
@@ -59,8 +70,15 @@ class SimulatedLink:
                 f"burst {burst} must be 1 or more, reorder {reorder} and delay {delay_s} s not "
                 "below 0"
             )
+        if queue_bytes < 0:
+            raise ValueError(f"a queue of {queue_bytes} bytes must be 0 or more")
+        self.rate_bytes_per_s = rate_bytes_per_s
+        self._queue_bytes = queue_bytes
+        self._queue: deque[tuple[float, int]] = deque()  # (when it has passed, its bytes)
+        self._queued_bytes = 0
         self.sent = 0
         self.lost = 0
+        self.overflowed = 0
         self.duplicated = 0
         self.delivered = 0
         self._random = random.Random(seed)  # noqa: S311 - chance, not secrets
@@ -79,6 +97,21 @@ class SimulatedLink:
         self._held: list[tuple[float, int, int, bytes]] = []  # until overtaken: a few
 
     @property
+    def rate_bytes_per_s(self) -> float | None:
+        """What passes in a second, or None. A new rate is for datagrams sent from then on.
+
+        Raises:
+            ValueError: the rate is not above 0.
+        """
+        return self._rate_bytes_per_s
+
+    @rate_bytes_per_s.setter
+    def rate_bytes_per_s(self, rate: float | None) -> None:
+        if rate is not None and not rate > 0:
+            raise ValueError(f"a rate of {rate} bytes a second must be above 0")
+        self._rate_bytes_per_s = rate
+
+    @property
     def in_flight(self) -> int:
         """Datagrams that are under way."""
         return len(self._flying) + len(self._held)
@@ -91,10 +124,14 @@ class SimulatedLink:
         if self._losing:
             self.lost += 1
             return
-        self._launch(datagram, now)
+        passed_s = self._pass_bottleneck(len(datagram) + IP_OVERHEAD_BYTES, now)
+        if passed_s is None:
+            self.overflowed += 1
+            return
+        self._launch(datagram, passed_s)
         if self._random.random() < self._duplicate:
             self.duplicated += 1
-            self._launch(datagram, now)
+            self._launch(datagram, passed_s)
 
     def deliver(self, now: float) -> list[bytes]:
         """Take off what has arrived by `now`, in the order of arrival."""
@@ -111,6 +148,20 @@ class SimulatedLink:
         if self._flying:
             dues_s.append(self._flying[0][0])
         return min(dues_s, default=None)
+
+    def _pass_bottleneck(self, size: int, now: float) -> float | None:
+        """When a datagram is through the bottleneck; None where the queue has no room."""
+        while self._queue and self._queue[0][0] <= now:
+            self._queued_bytes -= self._queue.popleft()[1]
+        begins_s = self._queue[-1][0] if self._queue else now
+        if self._rate_bytes_per_s is None:
+            return begins_s
+        if self._queued_bytes + size > self._queue_bytes:
+            return None
+        passed_s = begins_s + size / self._rate_bytes_per_s
+        self._queue.append((passed_s, size))
+        self._queued_bytes += size
+        return passed_s
 
     def _launch(self, datagram: bytes, now: float) -> None:
         number = self._launched

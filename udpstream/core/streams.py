@@ -18,7 +18,7 @@ from udpstream.core.rate import RateMeter
 from udpstream.core.reassembly import Reassembler, WholeFrame
 from udpstream.core.serial import unwrap
 from udpstream.core.stream import Stream, host_port
-from udpstream.protocol import NO_ESTIMATE_US, Codec, Hello
+from udpstream.protocol import NO_ESTIMATE_US, Codec, Hello, Report
 
 Address: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 Key: TypeAlias = tuple[Address, int]
@@ -31,6 +31,7 @@ MAX_MEMORY_BYTES = 256 << 20  # frames in flight, all streams together: ten raw 
 SILENT_S = 30.0  # after which a stream is let go
 TAKE_OVER_S = 0.3  # silence after which a new sender on the same host is the same camera,
 TAKE_OVER_INTERVALS = 3  # or so many frame intervals, for slow cameras
+REPORT_PERIOD_S = 0.2  # to the sender: as often as a person would like it to react
 UNKNOWN_INTERVAL_S = 1.0  # where neither hello nor frames tell it: that of the hellos
 MAX_ENDED = 64  # streams that said bye, of which datagrams may still be under way
 
@@ -51,6 +52,9 @@ class StreamState:
     codec: Codec | None = None  # of the latest frame
     size_wh: tuple[int, int] | None = None
     rate: RateMeter = field(default_factory=RateMeter)
+    reports: int = 0  # sent to the sender
+    report_at: float = 0.0  # when the next is due, if datagrams have come since the last
+    reported_datagrams: int = 0  # as of the last
 
     def captured_us(self, whole: WholeFrame, wall_us: int, now: float) -> int | None:
         """The full capture time by the sender's clock; None where the wire has none."""
@@ -66,6 +70,56 @@ class StreamState:
         if self.hello is None or self.hello.offset_error_us == NO_ESTIMATE_US:
             return None
         return self.hello.offset_us
+
+    def note_stages(self, whole: WholeFrame, latency_s: float, now: float) -> None:
+        """Count where a frame's time went, once its whole latency is known."""
+        if whole.first_at is None:
+            return
+        here_s = now - whole.first_at
+        there_s = (self.hello.capture.p50_us + self.hello.encode.p50_us) / 1e6 if self.hello else 0
+        self.ledger.reassemble.add(here_s)
+        self.ledger.network.add(latency_s - here_s - there_s)
+
+    @property
+    def wants_report(self) -> bool:
+        """Whether datagrams have come since the latest report; a provisional stream gets none."""
+        return self.stream is not None and self.ledger.datagrams > self.reported_datagrams
+
+    def link_report(
+        self,
+        reassembler: Reassembler,
+        waiting: int,
+        kernel_dropped: int,
+        receive_buffer_bytes: int,
+        wall_offset_s: float,
+        now: float,
+    ) -> Report:
+        """What the sender is to know of its datagrams; the next is due in a while."""
+        meter, counts, ledger = reassembler.meter, self.ledger.link, self.ledger
+        report = Report(
+            epoch=self.key[1],
+            number=self.reports & 0xFFFF_FFFF,
+            clock_us=round((now + wall_offset_s) * 1e6),
+            frame=(meter.frame or 0) & 0xFFFF_FFFF,
+            arrived_us=round((meter.arrived_at + wall_offset_s) * 1e6),
+            expected=counts.expected,
+            received=counts.received,
+            runs=counts.runs,
+            reordered=counts.reordered,
+            duplicates=counts.duplicates,
+            kernel_dropped=kernel_dropped,
+            wire_bytes=ledger.wire_bytes,
+            delivered=ledger.delivered,
+            lost=ledger.total_lost,
+            jitter_us=min(round(meter.jitter_s * 1e6), 0xFFFF_FFFF),
+            receive_buffer_bytes=receive_buffer_bytes,
+            waiting=min(waiting, 0xFFFF),
+            partial=min(reassembler.partial_frames, 0xFFFF),
+        )
+        self.reports += 1
+        self.report_at = now + REPORT_PERIOD_S
+        self.reported_datagrams = ledger.datagrams
+        return report
 
     def silence_allowed_s(self) -> float:
         """How long a live camera may be silent before another can take its place."""
@@ -88,6 +142,7 @@ class StreamState:
             frames_per_second=self.rate.per_second(now),
             clock_error_s=self.hello.offset_error_us / 1e6 if self.hello and known else None,
             kernel_dropped=kernel_dropped - self.kernel_dropped_before,
+            sender_stages=(self.hello.capture, self.hello.encode) if self.hello else None,
         )
 
 

@@ -1,0 +1,122 @@
+"""Where a frame's chunks lie: in blocks, on the wire, and in memory.
+
+A frame of N data chunks in B blocks with m parity chunks each has N + B·m rows in memory:
+the data chunks in the order of its bytes, then the parity chunks, block by block. So its
+payload lies in one piece, and so do a block's data and its parity.
+
+On the wire they have the same order where there is one block or no parity. Otherwise they
+go index by index, all blocks in turn, so that a burst of losses is shared among the blocks.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udpstream.protocol import MAX_CHUNKS_PER_BLOCK
+
+_INDICES = np.arange(MAX_CHUNKS_PER_BLOCK, dtype=np.uint8)
+_NO_BLOCKS = np.zeros(MAX_CHUNKS_PER_BLOCK, np.uint8)
+
+
+class Layout:
+    """The places of one frame's chunks.
+
+    What takes time for many chunks is worked out when it is first asked for: a forged
+    header is to cost little.
+
+    Attributes:
+        chunks: N, data chunks in the frame.
+        data: K, data chunks in a full block.
+        parity: m, parity chunks in each block.
+        blocks: B.
+        total: N + B·m.
+    """
+
+    def __init__(self, chunks: int, data: int, parity: int) -> None:
+        self.chunks = chunks
+        self.data = data
+        self.parity = parity
+        self.blocks = -(-chunks // data)
+        self.total = chunks + self.blocks * parity
+
+    @property
+    def is_interleaved(self) -> bool:
+        """Whether the order on the wire is another than in memory."""
+        return self.parity > 0 and self.blocks > 1
+
+    @cached_property
+    def rows(self) -> NDArray[np.intp]:
+        """The row in memory of each datagram in the order of the wire, `(total,)`."""
+        if not self.is_interleaved:
+            return np.arange(self.total)
+        data = (np.arange(self.data)[:, None] + self.data * np.arange(self.blocks)).ravel()
+        parity = (np.arange(self.parity)[:, None] + self.parity * np.arange(self.blocks)).ravel()
+        return np.concatenate((data[data < self.chunks], self.chunks + parity))
+
+    @cached_property
+    def places(self) -> NDArray[np.intp]:
+        """The place on the wire of each row in memory, `(total,)`: the inverse of `rows`."""
+        places = np.empty(self.total, np.intp)
+        places[self.rows] = np.arange(self.total)
+        return places
+
+    @cached_property
+    def blocks_and_indices(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Block and index of each datagram in the order of the wire, `(total,)` each."""
+        if self.chunks == self.data:
+            return _NO_BLOCKS[: self.total], _INDICES[: self.total]
+        blocks, indices = np.divmod(self.rows, self.data)
+        over = self.rows >= self.chunks
+        if self.parity:
+            blocks[over], indices[over] = np.divmod(self.rows[over] - self.chunks, self.parity)
+            indices[over] += self.data
+        return blocks.astype(np.uint8), indices.astype(np.uint8)
+
+    def row(self, block: int, index: int) -> int:
+        """The row in memory of a chunk; of one that the frame has not, anything."""
+        if index < self.data:
+            return block * self.data + index
+        return self.chunks + block * self.parity + index - self.data
+
+    def rows_of(
+        self, blocks: NDArray[np.uint8], indices: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """The rows in memory of chunks, and which of those chunks the frame has."""
+        block, index = blocks.astype(np.intp), indices.astype(np.intp)
+        over = index - self.data
+        rows = np.where(
+            over < 0, block * self.data + index, self.chunks + block * self.parity + over
+        )
+        known = np.where(over < 0, rows < self.chunks, (over < self.parity) & (block < self.blocks))
+        return rows, known
+
+    def places_of(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The places on the wire of rows that the frame has."""
+        return self.places[rows] if self.is_interleaved else rows
+
+    def data_rows(self, block: int) -> slice:
+        """The rows of a block's data chunks."""
+        return slice(block * self.data, min((block + 1) * self.data, self.chunks))
+
+    def parity_rows(self, block: int) -> slice:
+        """The rows of a block's parity chunks."""
+        start = self.chunks + block * self.parity
+        return slice(start, start + self.parity)
+
+
+def runs_of(places: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """Cut places, in the order given, where one does not follow the one before."""
+    return np.split(places, np.flatnonzero(np.diff(places) != 1) + 1) if len(places) else []
+
+
+def layout_of(chunks: int, data: int, parity: int) -> Layout:
+    """The layout of a frame; raw frames have the same time after time."""
+    return Layout(chunks, data, parity) if chunks == data else _many_blocks(chunks, data, parity)
+
+
+@lru_cache(maxsize=16)
+def _many_blocks(chunks: int, data: int, parity: int) -> Layout:
+    return Layout(chunks, data, parity)
