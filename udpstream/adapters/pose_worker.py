@@ -25,7 +25,7 @@ from udpstream.errors import FrameError, PoseError
 from udpstream.frame import Frame, Stream
 from udpstream.slot import LatestSlot
 
-MAX_STREAMS = 4  # at once; a tracker takes a core at 50 frames a second, and 100 MB
+MAX_STREAMS = 4  # at once; a tracker takes a core at 60 frames a second, and 160 MB
 
 _MAX_TALLIES = 256  # streams whose counts are kept, 16 KB each
 

@@ -65,7 +65,6 @@ def show_model(model: ModelOption = None) -> None:
 
     with StopSignals() as signals:
         path = ready_model(model, signals.event)
-        print_lines([str(path)])
         with PoseTracker(path) as tracker:
             figure_bgr = draw_figure()
             tracker.find(figure_bgr)
@@ -73,6 +72,7 @@ def show_model(model: ModelOption = None) -> None:
             for _ in range(_TIMED_PICTURES):
                 tracker.find(figure_bgr)
             each_s = (time.perf_counter() - begun_s) / _TIMED_PICTURES
+    print_lines([str(path)])
     licensed = "" if model else f"MediaPipe's pose landmarker, {LICENSE}; "
     say(f"{licensed}{path.stat().st_size / 1e6:.1f} MB; it works: {each_s * 1e3:.0f} ms a picture")
 
@@ -131,7 +131,7 @@ def _check_file(path: Path, suffix: str, option: str, video: Path) -> None:
     if path.suffix.lower() != suffix:
         raise typer.BadParameter(f"{option} {path}: give it a name that ends in {suffix}")
     if path.exists() and video.exists() and path.samefile(video):
-        raise typer.BadParameter(f"{option} {path} is the video itself: give another name")
+        raise typer.BadParameter(f"{option} {path} is the input itself: give another name")
     if path.is_dir() or not os.access(path.absolute().parent, os.W_OK):
         raise typer.BadParameter(f"{option} {path} cannot be written: name another file")
 
