@@ -1,0 +1,1 @@
+"""The arithmetic of scoring poses: landmarks and times in, angles and errors out."""
