@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from tests.cli_tools import Commands, commands_in, pictures_in
 from tests.pose_tools import require_model, scene, write_video
 from udpstream.adapters.reference_video import read_csv
+from udpstream.cli.posing import load_reference
 
 KEYPOINTS = ",".join(str(value) for value in range(1, 37)) + "\n"
 
@@ -75,6 +77,19 @@ def test_a_video_without_anybody(run: Commands) -> None:
     assert not (run.folder / "empty.csv").exists()
 
 
+def test_a_csv_file_holds_the_very_reference_of_its_video(run: Commands) -> None:
+    model = require_model()
+    path = run.folder / "dance.mkv"
+    picture = scene((320, 240), (220, 50, 10))
+    write_video(path, np.cumsum(np.full(40, 1 / 23.976)), size_wh=(320, 240), image=picture)
+    assert run.start("reference", str(path), "-o", "dance.csv", "--model", str(model)).end() == 0
+    direct = load_reference(path, threading.Event(), model=model)
+    written = load_reference(run.folder / "dance.csv", threading.Event())
+    assert np.array_equal(direct.times_s, written.times_s)
+    assert np.array_equal(direct.landmarks, written.landmarks)
+    assert direct.aspect == written.aspect
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 def test_an_interrupted_reference_leaves_nothing(run: Commands) -> None:
     model = str(require_model())
@@ -106,7 +121,7 @@ def test_keypoints_of_another_program_become_a_reference(run: Commands) -> None:
         (("old.csv", "-o", "x.txt"), "give it a name that ends in .csv"),
         (("old.csv", "-o", "old.csv"), "is the input itself"),
         (("old.csv", "-o", "none/x.csv"), "cannot be written"),
-        (("old.csv", "-o", "x.csv", "--preview", "x.mp4"), "give it a name that ends in .avi"),
+        (("film.mkv", "-o", "x.csv", "--preview", "x.mp4"), "give it a name that ends in .avi"),
         (("old.csv", "-o", "x.csv", "--preview", "x.avi"), "leave out --preview"),
         (("old.csv", "-o", "x.csv", "--fps", "0"), "--fps"),
         (("old.csv",), "--output"),
@@ -116,6 +131,7 @@ def test_wrong_usage_is_told_before_anything_is_done(
     arguments: tuple[str, ...], words: str, run: Commands
 ) -> None:
     (run.folder / "old.csv").write_text(KEYPOINTS * 20)
+    (run.folder / "film.mkv").touch()
     code, said = ends_badly(run, "reference", *arguments)
     assert code == 2
     assert words in said

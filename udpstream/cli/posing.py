@@ -57,6 +57,44 @@ def ready_model(named: Path | None, stop: threading.Event) -> Path:
         return model.find_model(named, progress=bar.show, stop=stop)
 
 
+def load_reference(
+    path: Path,
+    stop: threading.Event,
+    *,
+    fps: float | None = None,
+    model: Path | None = None,
+    preview: Path | None = None,
+) -> Reference:
+    """Return the reference in a CSV file or a video, with a progress bar while it is sampled.
+
+    A video gives the very reference that `udpstream reference` writes of it.
+
+    Args:
+        path: a `.csv`, or a video.
+        stop: once set, it is given up.
+        fps: samples a second, 10 unless told; a CSV that has times has its own.
+        model: the pose model's `.task` file, if it is not to be found or fetched.
+        preview: where to write the video's samples with the poses drawn.
+
+    Raises:
+        UdpStreamError: it cannot be read, nobody is in it, or poses cannot be found here.
+    """
+    from udpstream.adapters.reference_video import is_csv, read_csv, sample_video
+
+    if is_csv(path):
+        return read_csv(path, fps)
+    with load_tracker(model, stop) as tracker, ProgressBar(path.name) as bar:
+        return sample_video(
+            path,
+            tracker,
+            fps=fps or DEFAULT_FPS,
+            preview=preview,
+            progress=bar.show,
+            say=say,
+            stop=stop,
+        )
+
+
 def show_model(model: ModelOption = None) -> None:
     """Show the pose model, fetch it if it is not there, and try it out."""
     from udpstream.adapters.figure import draw_figure
@@ -91,8 +129,11 @@ def make_reference_file(
         Path, typer.Option("--output", "-o", metavar="FILE.csv", help="Where to write it.")
     ],
     fps: Annotated[
-        float, typer.Option(min=0.1, max=1000, help="Samples for each second of the video.")
-    ] = DEFAULT_FPS,
+        float | None,
+        typer.Option(
+            min=0.1, max=1000, help="Samples for each second; 10, but for a CSV with its own times."
+        ),
+    ] = None,
     preview: Annotated[
         Path | None,
         typer.Option(metavar="FILE.avi", help="Also write the samples with the poses drawn."),
@@ -100,28 +141,15 @@ def make_reference_file(
     model: ModelOption = None,
 ) -> None:
     """Make a reference to score against: the poses in a video, as CSV."""
-    from udpstream.adapters.reference_video import is_csv, read_csv, sample_video, write_csv
+    from udpstream.adapters.reference_video import is_csv, write_csv
 
     _check_file(output, ".csv", "--output", video)
     if preview is not None:
-        _check_file(preview, ".avi", "--preview", video)
-    if is_csv(video):
-        if preview is not None:
+        if is_csv(video):
             raise typer.BadParameter("a CSV has no pictures: leave out --preview")
-        reference = read_csv(video, fps)
-    else:
-        with StopSignals() as signals:
-            tracker = load_tracker(model, signals.event)
-            with tracker, ProgressBar(video.name) as bar:
-                reference = sample_video(
-                    video,
-                    tracker,
-                    fps=fps,
-                    preview=preview,
-                    progress=bar.show,
-                    say=say,
-                    stop=signals.event,
-                )
+        _check_file(preview, ".avi", "--preview", video)
+    with StopSignals() as signals:
+        reference = load_reference(video, signals.event, fps=fps, model=model, preview=preview)
     write_csv(reference, output)
     print_lines(_summary(reference, output, preview))
 

@@ -105,9 +105,9 @@ def make_reference(
             f"{name} has {len(rows)} samples: a reference needs 2 at least, and is of use "
             "from a few seconds on"
         )
-    reference = Reference(
-        np.fromiter(times_s, np.float64, len(rows)), np.stack(rows).astype(np.float32), aspect
-    )
+    # To a microsecond, as the CSV file has them: read back, it is the same reference.
+    exact_s = [round(float(time_s), 6) for time_s in times_s]
+    reference = Reference(np.array(exact_s), np.stack(rows).astype(np.float32), round(aspect, 6))
     if not reference.seen.any():
         raise BadReferenceError(
             f"nobody was seen in any of the {len(reference)} samples of {name}: "
@@ -122,12 +122,12 @@ def format_reference(reference: Reference) -> Iterator[str]:
     Numbers have as many digits as it takes to read the same numbers again.
     """
     yield ",".join(HEADER) + "\n"
-    aspect = repr(round(reference.aspect, 6))
+    aspect = repr(reference.aspect)
     nobody = "," * len(_LANDMARK_COLUMNS)
     for time_s, landmarks, seen in zip(
         reference.times_s, reference.landmarks, reference.seen, strict=True
     ):
-        head = f"{round(float(time_s), 6)!r},{aspect}"
+        head = f"{float(time_s)!r},{aspect}"
         if seen:
             yield f"{head},1,{','.join(map(str, landmarks.ravel()))}\n"
         else:
