@@ -188,7 +188,7 @@ class AviFile:
 
 
 class AviSeries:
-    """Writes a stream to ``output.avi``, ``output-2.avi`` ... in a folder.
+    """Writes a stream to ``output.avi``, ``output-2.avi`` ... in a folder, or by another name.
 
     A new file begins where the size or the codec changes, where the stream has become
     faster than the file, and where a file is full. Frames are held back for 0.4 s.
@@ -199,8 +199,11 @@ class AviSeries:
         bad_pictures: frames left out because they are not what they claim to be.
     """
 
-    def __init__(self, folder: Path, raw_codec: Coding, max_file_bytes: int) -> None:
+    def __init__(
+        self, folder: Path, raw_codec: Coding, max_file_bytes: int, stem: str = "output"
+    ) -> None:
         self.folder = folder
+        self._stem = stem
         self.files: list[AviFile] = []
         self.bad_pictures = 0
         self._no_slot = 0  # of timelines that have ended
@@ -297,7 +300,7 @@ class AviSeries:
                 f"speed so often that {MAX_FILES} files are full; look at the sender"
             )
         rate = self._timeline.rate or DEFAULT_RATE
-        name = f"output-{len(self.files) + 1}.avi" if self.files else "output.avi"
+        name = f"{self._stem}-{len(self.files) + 1}.avi" if self.files else f"{self._stem}.avi"
         writer = AviWriter(self.folder / name, frame.size_wh, rate, coding)
         self._writer = writer
         self._first_slot = slot
