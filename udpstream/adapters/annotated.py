@@ -40,7 +40,8 @@ class AnnotatedSummary:
         stream: whose it is.
         files: the files, in order; more than one where the picture's size changed.
         frames_written: frames in them.
-        frames_skipped: scored frames that are in none, since drawing did not keep up.
+        frames_skipped: scored frames that are in none, since drawing or the disk did not
+            keep up, or because of the error.
         error: why it stopped before the stream did, or None.
     """
 
@@ -153,6 +154,7 @@ class _Annotation:
         self._changed = threading.Condition()
         self._queue: deque[Scored] = deque()
         self._queued_bytes = 0
+        self._put = 0
         self._skipped = 0
         self._finishing = False
         self._error: str | None = None
@@ -165,6 +167,7 @@ class _Annotation:
 
     def put(self, scored: Scored) -> None:
         with self._changed:
+            self._put += 1
             if self._waits:
                 self._changed.wait_for(lambda: self._has_room(scored) or self._error is not None)
             if self._error is not None or not self._has_room(scored):
@@ -183,13 +186,18 @@ class _Annotation:
         self._thread.join()
 
     def summary(self) -> AnnotatedSummary:
-        files = list(self._series.files)
+        series = self._series
+        files = list(series.files)
+        written = sum(file.frames for file in files)
         with self._changed:
+            skipped = self._skipped + series.no_slot
+            if self._error is not None:
+                skipped = self._put - written
             return AnnotatedSummary(
                 stream=self._stream,
-                files=tuple(self._series.folder / file.name for file in files),
-                frames_written=sum(file.frames for file in files),
-                frames_skipped=self._skipped,
+                files=tuple(series.folder / file.name for file in files),
+                frames_written=written,
+                frames_skipped=skipped,
                 error=self._error,
             )
 
@@ -208,10 +216,11 @@ class _Annotation:
             self._series.end_file()
         except RecordingError as error:
             self._fail(error)
-        if self._skipped and self._error is None:
+        summary = self.summary()
+        if summary.frames_skipped and summary.error is None:
             self._say(
-                f"annotated.avi of {self._stream.camera}: {self._skipped} frames are left out: "
-                "drawing and writing did not keep up"
+                f"annotated.avi of {self._stream.camera}: {summary.frames_skipped} frames are "
+                "left out, since drawing and writing did not keep up"
             )
 
     def _write(self) -> None:
@@ -246,7 +255,7 @@ class _Annotation:
         self._overlay.draw(canvas_bgr, scored)
         fields = f"frame {scored.frame}", f"{scored.time_s:.2f} s"
         overlay.draw_line(canvas_bgr, overlay.FIELD_GAP.join(fields))
-        payload = memoryview(encode(Codec.JPEG, canvas_bgr, _QUALITY))
+        payload = encode(Codec.JPEG, canvas_bgr, _QUALITY).data
         # Only the differences of times count here: they begin with the session.
         return Frame(
             scored.stream, scored.frame, Codec.JPEG, (width, height), payload,
@@ -256,7 +265,6 @@ class _Annotation:
     def _fail(self, error: RecordingError) -> None:
         with self._changed:
             self._error = str(error)
-            self._skipped += len(self._queue)
             self._queue.clear()
             self._queued_bytes = 0
             self._changed.notify_all()

@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 
 from udpstream.adapters import overlay
 from udpstream.adapters.codec import decode
+from udpstream.adapters.pose_overlay import PoseOverlay
 from udpstream.adapters.screen import HighGui
 from udpstream.core.histogram import Histogram
 from udpstream.core.ledger import StreamReport
 from udpstream.errors import FrameError
 from udpstream.frame import Frame, Stream
+from udpstream.scored import Scored
 
 MAX_WINDOWS = 16  # more cannot be told apart on a screen
 
@@ -35,6 +37,10 @@ _POLL_S = 0.03  # a window that is not polled this often feels stuck
 _STATUS_S = 0.5  # digits that change faster cannot be read
 _SILENT_S = 1.0
 _KEEP_ENDED_S = 5.0
+# A pose is of a frame before the one that is shown, mostly by 30 to 60 ms, which is the
+# price of a picture that never waits. Behind by more than this it hangs beside the body.
+_POSE_S = 0.3
+_SCORE_S = 2.0  # ... but what was said of it still stands
 _QUIT_KEYS = frozenset({ord("q"), ord("Q"), 27})  # 27: Escape
 
 
@@ -100,6 +106,13 @@ class _View:
     status: str = ""
     status_at: float = float("-inf")
     drawn: str = ""  # the line on the picture that is shown
+    came: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=512))
+    score: PoseOverlay = field(default_factory=PoseOverlay)
+
+    def age_s(self, number: int) -> float:
+        """Return how long before the frame that is shown the frame of a number came."""
+        latest_at = self.came[-1][1]
+        return next((latest_at - at for each, at in self.came if each >= number), 0.0)
 
     def learn(self, report: StreamReport | None) -> None:
         """Keep a report, if it is of the stream that is shown."""
@@ -129,10 +142,21 @@ class Windows:
         self,
         say: Callable[[str], None],
         *,
+        scores: Callable[[Stream], Scored | None] | None = None,
         gui: Gui | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Open nothing yet: windows open as cameras come.
+
+        Args:
+            say: prints a line.
+            scores: tells the latest scored frame of a stream, which is drawn on the latest
+                frame; None where there is no scoring. Called on the main thread.
+            gui: the window system; OpenCV's for None.
+            clock: tells the time, in seconds.
+        """
         self._say = say
+        self._scores = scores
         self._gui: Gui = HighGui() if gui is None else gui
         self._clock = clock
         self._news_came = threading.Condition()
@@ -281,6 +305,7 @@ class Windows:
             view = self._open_view(stream, image_bgr, delivered_at)
         view.learn(report)  # before the line is written
         view.image_bgr, view.heard_at, view.ended_at = image_bgr, delivered_at, None
+        view.came.append((frame.number, delivered_at))
         view.picture_text = f"{frame.size_wh[0]}x{frame.size_wh[1]} {frame.codec.name.lower()}"
         self._draw(view, self._status(view), dimmed=False)
         with self._news_came:
@@ -347,9 +372,20 @@ class Windows:
         canvas_bgr = overlay.canvas(view.image_bgr, room_wh)
         if dimmed:
             overlay.dim(canvas_bgr)
+        elif self._scores is not None:
+            self._draw_score(canvas_bgr, view, self._scores(view.stream))
         overlay.draw_line(canvas_bgr, line)
         self._gui.show(view.title, canvas_bgr)
         view.drawn = line
+
+    def _draw_score(
+        self, canvas_bgr: NDArray[np.uint8], view: _View, scored: Scored | None
+    ) -> None:
+        if scored is None:
+            return
+        age_s = view.age_s(scored.frame)
+        if age_s <= _SCORE_S or scored.result.ended:
+            view.score.draw(canvas_bgr, scored, pose=age_s <= _POSE_S)
 
     def _mind_silence(self) -> None:
         """Mark the cameras that are silent; close the windows of those that left."""
