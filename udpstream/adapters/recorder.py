@@ -147,6 +147,29 @@ class Recorder:
         for recording in self._all:
             recording.join()
 
+    def folder(self, stream: Stream) -> Path | None:
+        """Return a stream's folder, once it is there; None where it could not be created.
+
+        For any thread that may wait for the disk.
+        """
+        recording = self._find(stream)
+        return None if recording is None else recording.folder()
+
+    def note(self, stream: Stream, name: str, value: object) -> None:
+        """Have ``session.json`` hold something more; for any thread, also after the end.
+
+        Args:
+            stream: whose recording.
+            name: what to call it; what was there under that name gives way.
+            value: what JSON can hold.
+        """
+        recording = self._find(stream)
+        if recording is not None:
+            recording.note(name, value)
+
+    def _find(self, stream: Stream) -> _Recording | None:
+        return next((each for each in self._all.copy() if each.is_of(stream)), None)
+
     def recordings(self) -> list[RecordingSummary]:
         """All recordings, in the order in which they began; complete after `close`."""
         return [recording.summary() for recording in self._all]
@@ -155,7 +178,7 @@ class Recorder:
 class _Recording:
     """One stream's folder, queue and thread.
 
-    `_wake` guards the queue, `_finishing`, `_report` and `_error`; all else is the
+    `_wake` guards the queue, `_finishing`, `_report`, `_notes` and `_error`; all else is the
     thread's own, and others only look at it.
     """
 
@@ -167,13 +190,14 @@ class _Recording:
         say: Callable[[str], None],
         max_file_bytes: int,
     ) -> None:
-        stamp = datetime.fromtimestamp(first.received_at, UTC).strftime("%Y%m%dT%H%M%SZ")
         self._codec, self._size_wh = first.codec, first.size_wh
         self._started_at = first.received_at
         self._stream = first.stream
         self._say = say
         self._series = AviSeries(
-            directory / f"{stamp}-{first.stream.camera}", raw_codec, max_file_bytes
+            directory / session_name(first.received_at, first.stream.camera),
+            raw_codec,
+            max_file_bytes,
         )
 
         self._wake = threading.Condition()
@@ -181,11 +205,14 @@ class _Recording:
         self._queued_bytes = 0
         self._finishing = False
         self._report: StreamReport | None = None
+        self._notes: dict[str, object] = {}
         self._error: str | None = None
         self._queue_full = 0
         self._discarded = 0
         self._taken = 0
+        self._begun = threading.Event()
         self._has_folder = False
+        self._session_lock = threading.Lock()
         self._session_failed = False
         self._warned_of_queue = False
         self._finished = False
@@ -222,6 +249,21 @@ class _Recording:
     def join(self) -> None:
         self._thread.join()
 
+    # -- called on any thread -------------------------------------------------------
+
+    def is_of(self, stream: Stream) -> bool:
+        return self._stream == stream
+
+    def folder(self) -> Path | None:
+        self._begun.wait()
+        return self._series.folder if self._has_folder else None
+
+    def note(self, name: str, value: object) -> None:
+        with self._wake:
+            self._notes[name] = value
+        if self._finished:
+            self._write_session()
+
     def summary(self) -> RecordingSummary:
         series = self._series
         written = sum(file.frames for file in series.files)
@@ -247,6 +289,7 @@ class _Recording:
 
     def _run(self) -> None:
         self._do(self._begin)
+        self._begun.set()
         self._write_session()
         taken = self._take()
         while taken is not None:
@@ -275,7 +318,7 @@ class _Recording:
             return None if self._finishing else (None, time.monotonic())
 
     def _begin(self) -> None:
-        self._series.folder = _make_folder(self._series.folder)
+        self._series.folder = make_folder(self._series.folder)
         self._has_folder = True
 
     def _record(self, frame: Frame | None, now_s: float) -> None:
@@ -321,8 +364,9 @@ class _Recording:
             return  # the one of that name may be another recording's
         part = self._series.folder / "session.json.part"
         try:
-            part.write_text(json.dumps(self._session(), indent=2) + "\n", encoding="utf-8")
-            part.replace(part.with_suffix(""))
+            with self._session_lock:
+                part.write_text(json.dumps(self._session(), indent=2) + "\n", encoding="utf-8")
+                part.replace(part.with_suffix(""))
         except OSError as error:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
@@ -337,6 +381,8 @@ class _Recording:
         summary = self.summary()
         files = self._series.files
         report = self._report
+        with self._wake:
+            notes = self._notes.copy()
         return {
             "camera": self._stream.camera,
             "sender": self._stream.address,
@@ -362,10 +408,17 @@ class _Recording:
                 for file in files
             ],
             "stream": None if report is None else report.as_dict(),
+            **notes,
         }
 
 
-def _make_folder(wanted: Path) -> Path:
+def session_name(started_at: float, camera: str) -> str:
+    """Return the name of a session's folder, from the Unix time at which it began."""
+    stamp = datetime.fromtimestamp(started_at, UTC).strftime("%Y%m%dT%H%M%SZ")
+    return f"{stamp}-{camera}"
+
+
+def make_folder(wanted: Path) -> Path:
     """Create a folder of that name, with -2, -3 ... where it is taken.
 
     Raises:

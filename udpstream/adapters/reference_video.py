@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -19,8 +18,9 @@ from udpstream.adapters.codec import encode
 from udpstream.adapters.skeleton import draw_skeleton
 from udpstream.adapters.sources.base import fit
 from udpstream.adapters.video import VideoReader, samples
+from udpstream.adapters.whole_file import whole_file
 from udpstream.core.reference import Reference, format_reference, make_reference, parse_reference
-from udpstream.errors import BadReferenceError, PoseError, RecordingError, UdpStreamError
+from udpstream.errors import BadReferenceError, PoseError
 from udpstream.pose import Landmarks
 from udpstream.protocol import Codec
 
@@ -74,7 +74,7 @@ def write_csv(reference: Reference, path: Path) -> None:
         RecordingError: it cannot be written.
     """
     with (
-        _whole_file(path) as part,
+        whole_file(path) as part,
         part.open("w", encoding="utf-8", newline="") as file,
     ):
         file.writelines(format_reference(reference))
@@ -113,7 +113,7 @@ def sample_video(
     with VideoReader(path) as video, contextlib.ExitStack() as written:
         drawn = None
         if preview is not None:
-            part = written.enter_context(_whole_file(preview))
+            part = written.enter_context(whole_file(preview))
             drawn = written.enter_context(contextlib.closing(_Preview(part, fps or video.fps)))
         for picture in video.pictures() if fps is None else samples(video, fps):
             if stop is not None and stop.is_set():
@@ -167,25 +167,3 @@ class _Preview:
             self._writer = AviWriter(self._path, size_wh, self._rate, "mjpeg")
         slot = max(self._writer.slots, round(time_s * self._rate))
         self._writer.write(slot, encode(Codec.JPEG, canvas_bgr, _PREVIEW_QUALITY).data)
-
-
-@contextlib.contextmanager
-def _whole_file(path: Path) -> Iterator[Path]:
-    """Give a place to write a file at, which takes its own place when all went well.
-
-    Raises:
-        RecordingError: it cannot be written.
-    """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        try:
-            yield part
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except UdpStreamError:
-        raise
-    except OSError as error:
-        raise RecordingError(
-            f"cannot write {path}: {error.strerror}: name a file that can be written"
-        ) from error
