@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from udpstream.errors import DatagramError
 from udpstream.protocol import (
     DEFAULT_DATAGRAM_BYTES,
+    GRADES,
     HEADER_BYTES,
     MAX_ASKS,
     MAX_PROBES,
+    MAX_TEXT_BYTES,
     TALLY_BYTES,
+    VERDICTS,
     Ask,
     Bye,
     ClassicGeometry,
@@ -28,6 +31,7 @@ from udpstream.protocol import (
     Probe,
     ProbeForm,
     Report,
+    Result,
     StageTimes,
     Tally,
     UnknownKindError,
@@ -87,6 +91,13 @@ TALLY = Tally(
     version=(0, 1, 0),
 )  # fmt: skip
 
+RESULT = Result(
+    epoch=0x1234, frame=7, score=42.5, verdict="NOT CORRECT STEPS", grade="off",
+    limb="left forearm", degrees=40.0, direction="too low", lag_s=0.28, reference_s=12.34,
+    mirrored=True,
+)  # fmt: skip
+NO_SCORE = Result(epoch=0x1234, frame=8, reason="nobody in view")
+
 RAW_HEX = """00 e1 01 00 01 00 12 34  00 00 00 07  00 00 00 0c  01 02 03 04  00 02 00 02
              00 01 02 03 04 05 06 07 08 09 0a 0b"""
 JPEG_HEX = """01 e1 02 00 02 00 12 34  00 00 00 07  00 00 00 14  01 02 03 04  02 80 01 e0
@@ -123,6 +134,12 @@ TALLY_HEX = """ff e1 47 00 00 00 12 34  00 00 00 03  00 06 0a 24 18 21 4d 40
                00 00 00 00 00 00 08 28  00 06 0a 24 18 1e 40 64  00 06 0a 24 18 20 cd 0c
                00 00 00 5a  00 00 00 50  00 00 01 2c  00 00 01 40  00 00 00 0c
                00 00 00 00  00 01 00 00"""
+RESULT_HEX = """ff e1 46 00 00 00 12 34  00 00 00 07  00 00 30 34  00 00 01 18  10 9a  01 90
+                02  05  01  00  0c  07
+                6c 65 66 74 20 66 6f 72 65 61 72 6d  74 6f 6f 20 6c 6f 77"""
+NO_SCORE_HEX = """ff e1 46 00 00 00 12 34  00 00 00 08  ff ff ff ff  80 00 00 00  ff ff  00 00
+                  00  00  00  0e  00  00
+                  6e 6f 62 6f 64 79 20 69 6e 20 76 69 65 77"""
 
 RAW_DATAGRAM = bytes.fromhex(RAW_HEX)
 
@@ -155,6 +172,8 @@ def check_wire(value: FrameHeader | Control, datagram: bytes) -> None:
         (PROBE, PROBE_HEX),
         (CLOSING, CLOSING_HEX),
         (TALLY, TALLY_HEX),
+        (RESULT, RESULT_HEX),
+        (NO_SCORE, NO_SCORE_HEX),
     ],
     ids=[
         "raw",
@@ -168,6 +187,8 @@ def check_wire(value: FrameHeader | Control, datagram: bytes) -> None:
         "probe",
         "closing",
         "tally",
+        "result",
+        "no score",
     ],
 )
 def test_golden_bytes_both_ways(value: FrameHeader | Control, wire: str) -> None:
@@ -179,7 +200,7 @@ def test_the_specification_shows_the_same_bytes() -> None:
     shown = re.sub(r"\s", "", page.partition("## Examples")[2])
     for wire in (
         RAW_HEX, JPEG_HEX, HELLO_HEX, WELCOME_HEX, BYE_HEX, REPORT_HEX, NACK_HEX, FILLED_HEX,
-        CLOSING_HEX, TALLY_HEX,
+        CLOSING_HEX, TALLY_HEX, RESULT_HEX, NO_SCORE_HEX,
     ):  # fmt: skip
         assert re.sub(r"\s", "", wire) in shown
 
@@ -293,6 +314,8 @@ def test_an_index_past_the_last_chunk_is_refused_only_where_it_is_data() -> None
         (REPORT_HEX, "REPORT"),
         (PROBE_HEX, "PROBE"),
         (TALLY_HEX, "TALLY"),
+        (RESULT_HEX, "RESULT"),
+        (" ".join(RESULT_HEX.split()[:30]), "RESULT"),
     ],
 )
 def test_shortened_control_datagrams(wire: str, name: str) -> None:
@@ -342,6 +365,17 @@ def test_a_header_field_that_does_not_fit_is_refused(field: dict[str, Any]) -> N
         replace(PROBE, chunks=2**16),
         replace(TALLY, delay_max_us=2**32),
         replace(TALLY, version=(0, 256, 0)),
+        replace(RESULT, score=100.01),
+        replace(RESULT, score=-0.01),
+        replace(RESULT, score=655.35),
+        replace(RESULT, score=float("nan")),
+        replace(RESULT, degrees=180.1),
+        replace(RESULT, degrees=-1.0),
+        replace(RESULT, lag_s=float("inf")),
+        replace(RESULT, lag_s=3e6),
+        replace(RESULT, reference_s=-1.0),
+        replace(RESULT, verdict="WELL DONE"),
+        replace(RESULT, grade="superb"),
     ],
 )
 def test_a_control_field_that_does_not_fit_is_refused(message: Control) -> None:
@@ -411,6 +445,70 @@ def test_any_probe_comes_back_whatever_it_is_filled_up_with(probe: Probe, fill: 
 def test_an_answer_is_never_longer_than_what_asked_for_it() -> None:
     assert len(pack_control(WELCOME)) < len(pack_control(HELLO))
     assert len(pack_control(TALLY)) == TALLY_BYTES == len(pack_control(CLOSING))
+
+
+texts = st.text(
+    st.characters(codec="utf-8").filter(str.isprintable), max_size=MAX_TEXT_BYTES
+).filter(lambda text: len(text.encode()) <= MAX_TEXT_BYTES)
+
+
+@given(
+    st.builds(
+        Result, epoch=st.integers(0, 0xFFFF), frame=st.integers(0, 2**32 - 1),
+        score=st.one_of(st.none(), st.integers(0, 100_00).map(lambda n: n / 100)),
+        verdict=st.sampled_from([None, *VERDICTS]), grade=st.sampled_from([None, *GRADES]),
+        reason=texts, limb=texts, degrees=st.integers(0, 180_0).map(lambda n: n / 10),
+        direction=texts,
+        lag_s=st.one_of(st.none(), st.integers(1 - 2**31, 2**31 - 1).map(lambda n: n / 1000)),
+        reference_s=st.one_of(st.none(), st.integers(0, 2**32 - 2).map(lambda n: n / 1000)),
+        mirrored=st.booleans(), ended=st.booleans(),
+    ),
+    st.binary(max_size=20),
+)  # fmt: skip
+def test_any_result_comes_back_and_later_bytes_are_ignored(result: Result, later: bytes) -> None:
+    assert parse_control(pack_control(result) + later) == result
+
+
+@given(st.binary(max_size=MAX_TEXT_BYTES))
+@example(b"\x1b[2J\x1b]0;owned\x07")
+@example("left\u202eforearm\u200b\n\x9b31m".encode())
+def test_text_from_the_network_can_be_shown(text: bytes) -> None:
+    datagram = bytearray(pack_control(replace(NO_SCORE, reason="-" * len(text))))
+    datagram[30:] = text
+    result = parse_control(datagram)
+    assert isinstance(result, Result)
+    assert result.reason.isprintable() or not result.reason
+    assert len(result.reason) <= MAX_TEXT_BYTES
+
+
+def test_what_a_later_version_may_say_in_a_result() -> None:
+    datagram = changed(bytes.fromhex(RESULT_HEX), 24, 3, 6, 0xFF)
+    unknown = replace(RESULT, verdict=None, grade=None, ended=True)
+    assert parse_control(datagram) == unknown
+    hand = replace(RESULT, limb="linke Hand", direction="zu hoch \N{UPWARDS ARROW}")
+    check_wire(hand, pack_control(hand))
+
+
+@pytest.mark.parametrize(
+    ("datagram", "reason"),
+    [
+        (changed(bytes.fromhex(RESULT_HEX), 20, 0x27, 0x11), "score 100.01"),
+        (changed(bytes.fromhex(RESULT_HEX), 20, 0xFF, 0xFE), "score 655.34"),
+        (changed(bytes.fromhex(RESULT_HEX), 22, 0x07, 0x09), "180.1 degrees"),
+        (changed(bytes.fromhex(RESULT_HEX), 27, 49) + bytes(99), "text of 49 bytes: 48 fit"),
+        (changed(bytes.fromhex(RESULT_HEX), 28, 13), "49 bytes is too short for its texts"),
+    ],
+)
+def test_results_that_break_a_rule(datagram: bytes, reason: str) -> None:
+    with pytest.raises(DatagramError, match=reason):
+        parse_control(datagram)
+
+
+def test_a_text_that_is_too_long_is_not_sent() -> None:
+    longest = replace(RESULT, reason="x" * 48, limb="\N{EM DASH}" * 16, direction="y" * 48)
+    assert len(pack_control(longest)) == 174
+    with pytest.raises(DatagramError, match="up to 48 bytes each"):
+        pack_control(replace(longest, limb="\N{EM DASH}" * 16 + "x"))
 
 
 # -- classic ------------------------------------------------------------------

@@ -8,6 +8,7 @@ specification in prose is ``docs/protocol.md``; where the two differ, one is wro
 from __future__ import annotations
 
 import enum
+import math
 import struct
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
@@ -33,6 +34,11 @@ HEADER_BYTES = 24
 NO_ESTIMATE_US = 0xFFFF_FFFF
 MAX_ASKS = 170  # in one NACK, which is then no longer than a default datagram
 MAX_PROBES = 1 << 19  # datagrams in one trial: a second of 5.9 Gbit/s in default ones
+MAX_TEXT_BYTES = 48  # of each text in a RESULT: a few words
+
+# What a RESULT's codes stand for, from 1 on; 0 is none.
+VERDICTS = ("CORRECT STEPS", "NOT CORRECT STEPS")
+GRADES = ("perfect", "great", "good", "fair", "off")
 
 MIN_DATAGRAM_BYTES = HEADER_BYTES + 1
 MAX_DATAGRAM_BYTES = 65_507  # an IPv4 UDP payload: 65,535 - 20 - 8
@@ -51,6 +57,7 @@ class Kind(enum.IntEnum):
     REPORT = 0x43
     NACK = 0x44
     PROBE = 0x45
+    RESULT = 0x46
     TALLY = 0x47
 
 
@@ -77,6 +84,7 @@ _REPORT = struct.Struct(">6BHIQIQ9QIIHH")
 _NACK = struct.Struct(">6BHH")
 _ASK = struct.Struct(">I4B")
 _PROBE = struct.Struct(">6BHIIHHQ")
+_RESULT = struct.Struct(">6BHIIiHH6B")
 _TALLY = struct.Struct(">6BHI3Q7I3Q6I4B")
 
 PROBE_BYTES = _PROBE.size
@@ -233,6 +241,40 @@ class Nack:
     asks: tuple[Ask, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A receiver says how well the performer in a frame does.
+
+    Attributes:
+        frame: which one, modulo 2**32.
+        score: 0 to 100; None where there is none.
+        verdict: one of VERDICTS; None without a score.
+        grade: one of GRADES; None without a score.
+        reason: why there is no score, in words; empty where there is one.
+        limb: what to mend first, the performer's own left or right; empty: nothing.
+        degrees: by how much that is off.
+        direction: where it is, "too low" say.
+        lag_s: how far the performer is behind the reference; None if not known.
+        reference_s: the moment of the reference that belongs to the frame; None: none does.
+        mirrored: whether the performer does it mirrored.
+        ended: whether the reference is over.
+    """
+
+    epoch: int
+    frame: int
+    score: float | None = None
+    verdict: str | None = None
+    grade: str | None = None
+    reason: str = ""
+    limb: str = ""
+    degrees: float = 0.0
+    direction: str = ""
+    lag_s: float | None = None
+    reference_s: float | None = None
+    mirrored: bool = False
+    ended: bool = False
+
+
 class ProbeForm(enum.IntEnum):
     """What a `Probe` is in its trial."""
 
@@ -309,9 +351,12 @@ class Tally:
     version: tuple[int, int, int] = (0, 0, 0)
 
 
-Control: TypeAlias = Hello | Welcome | Bye | Report | Nack | Probe | Tally
+Control: TypeAlias = Hello | Welcome | Bye | Report | Nack | Probe | Result | Tally
 
 _PROBE_FORMS = frozenset(ProbeForm)
+_NO_REFERENCE, _NO_LAG, _NO_SCORE = 0xFFFF_FFFF, -(1 << 31), 0xFFFF
+_MOST_SCORE, _MOST_DEGREES = 100_00, 180_0
+_MIRRORED, _ENDED = 1, 2  # flags
 # Messages whose fields stand on the wire one after the other, and are numbers.
 _PLAIN: dict[type[Control], tuple[Kind, struct.Struct]] = {
     Welcome: (Kind.WELCOME, _WELCOME),
@@ -392,6 +437,8 @@ def pack_control(message: Control) -> bytes:
                 return _pack_nack(message)
             case Probe():
                 return _pack_probe(message)
+            case Result():
+                return _pack_result(message)
             case Tally():
                 *fields, version = _fields(message)
                 return _TALLY.pack(*_control_prefix(Kind.TALLY), *fields, *version, 0)
@@ -419,6 +466,8 @@ def parse_control(datagram: Buffer) -> Control:
                 return _parse_nack(datagram)
             case Kind.PROBE:
                 return _parse_probe(datagram)
+            case Kind.RESULT:
+                return _parse_result(datagram)
             case Kind.TALLY:
                 *fields, major, minor, patch, _ = _TALLY.unpack_from(datagram)[6:]
                 fields.append((major, minor, patch))
@@ -496,6 +545,86 @@ def _parse_probe(datagram: Buffer) -> Probe:
             f"a PROBE of {len(datagram)} bytes asks for a TALLY of {TALLY_BYTES}: it is too short"
         )
     return Probe(epoch, trial, number, chunks, ProbeForm(form), clock_us)
+
+
+def _pack_result(result: Result) -> bytes:
+    texts = [text.encode() for text in (result.reason, result.limb, result.direction)]
+    if max(map(len, texts)) > MAX_TEXT_BYTES:
+        raise DatagramError(f"a RESULT's texts have up to {MAX_TEXT_BYTES} bytes each: {result}")
+    score = _scaled(result.score, 100, _NO_SCORE)
+    degrees = _scaled(result.degrees, 10, -1)
+    known = result.verdict in (None, *VERDICTS) and result.grade in (None, *GRADES)
+    if not known or _is_off_scale(score, degrees):
+        raise DatagramError(f"a control field is out of range: {result}")
+    body = _RESULT.pack(
+        *_control_prefix(Kind.RESULT), result.epoch, result.frame,
+        _scaled(result.reference_s, 1000, _NO_REFERENCE), _scaled(result.lag_s, 1000, _NO_LAG),
+        score, degrees,
+        VERDICTS.index(result.verdict) + 1 if result.verdict else 0,
+        GRADES.index(result.grade) + 1 if result.grade else 0,
+        _MIRRORED * result.mirrored | _ENDED * result.ended,
+        *map(len, texts),
+    )  # fmt: skip
+    return body + b"".join(texts)
+
+
+def _scaled(value: float | None, scale: int, none: int) -> int:
+    if value is None:
+        return none
+    if not math.isfinite(value) or (number := round(value * scale)) == none:
+        raise DatagramError(f"a control field is out of range: {value}")
+    return number
+
+
+def _is_off_scale(score: int, degrees: int) -> bool:
+    return not (0 <= score <= _MOST_SCORE or score == _NO_SCORE) or not (
+        0 <= degrees <= _MOST_DEGREES
+    )
+
+
+def _parse_result(datagram: Buffer) -> Result:
+    epoch, frame, reference_ms, lag_ms, score, degrees, verdict, grade, flags, *lengths = (
+        _RESULT.unpack_from(datagram)[6:]
+    )
+    if _is_off_scale(score, degrees):
+        raise DatagramError(f"a RESULT of score {score / 100} and {degrees / 10} degrees")
+    if max(lengths) > MAX_TEXT_BYTES:
+        raise DatagramError(f"a RESULT with a text of {max(lengths)} bytes: {MAX_TEXT_BYTES} fit")
+    if len(datagram) < _RESULT.size + sum(lengths):
+        raise DatagramError(f"a RESULT of {len(datagram)} bytes is too short for its texts")
+    texts, start = [], _RESULT.size
+    for length in lengths:
+        texts.append(_harmless(bytes(datagram[start : start + length])))
+        start += length
+    reason, limb, direction = texts
+    return Result(
+        epoch,
+        frame,
+        score=None if score == _NO_SCORE else score / 100,
+        verdict=_meaning(VERDICTS, verdict),
+        grade=_meaning(GRADES, grade),
+        reason=reason,
+        limb=limb,
+        degrees=degrees / 10,
+        direction=direction,
+        lag_s=None if lag_ms == _NO_LAG else lag_ms / 1e3,
+        reference_s=None if reference_ms == _NO_REFERENCE else reference_ms / 1e3,
+        mirrored=bool(flags & _MIRRORED),
+        ended=bool(flags & _ENDED),
+    )
+
+
+def _meaning(words: tuple[str, ...], code: int) -> str | None:
+    """What a code stands for; None for 0, and for those of a later version."""
+    return words[code - 1] if 1 <= code <= len(words) else None
+
+
+def _harmless(text: bytes) -> str:
+    """Text from the network as it may be shown: no controls, no escapes, no hidden characters."""
+    return "".join(
+        each if each.isprintable() else "\N{REPLACEMENT CHARACTER}"
+        for each in text.decode(errors="replace")
+    )
 
 
 def _fields(message: Control) -> tuple[Any, ...]:
