@@ -335,7 +335,7 @@ def speed(seed: int) -> Table:
 
 
 def main(
-    dances: Annotated[int, typer.Option(help="Dances; some twenty clips each.")] = 12,
+    dances: Annotated[int, typer.Option(help="Dances; some twenty clips each.")] = 10,
     seed: int = 1,
     markdown: Annotated[bool, typer.Option("--markdown", help="Tables for a page.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write figures here.")] = None,

@@ -76,7 +76,8 @@ class Follow:
         elif here.min() <= self._middle_deg:
             self._move(own, int(np.argmin(here)))
         else:
-            if span_s >= _SETTLED_S and here.min() > self._middle_deg + _FORGET_DEG:
+            gone = self._middle_deg + _FORGET_DEG < here.min() < np.inf
+            if gone and span_s >= _SETTLED_S:
                 self._forget()
             return
         if not self.settled and span_s >= _SETTLED_S:

@@ -16,6 +16,7 @@ from udpstream.core.pose.match import N_TERMS, UNKNOWN, combined, compare, error
 from udpstream.core.pose.template import STEP_S, Template, sample
 
 FOLLOW_S = 5.0  # the lag of so many last seconds is right to 0.1 s
+HINT_S = 2.5  # less, and what is to be mended first changes faster than anyone can read it
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Match:
         error_deg: E, at the best of the lags that are tolerated.
         place: the moment of the reference that belongs to the last frame, in grid steps.
         limbs: each limb's error over the window.
-        lasting: the same over the longer context.
+        lasting: the same over HINT_S, to name one by.
         xy: `(13, 2)`: the joints of the last frame, as compared.
     """
 
@@ -140,8 +141,9 @@ class Matcher:
         self._follow.update(profile, float(times_s[-1] - times_s[0]))
 
     def _limbs(self, now_s: float, version: int, offset: int) -> tuple[LimbErrors, LimbErrors]:
-        """Return the limbs' errors over the window and over its context."""
-        rows = slice(len(self._frames) - len(self._since(now_s, self._context_s)), None)
+        """Return the limbs' errors over the window, and over HINT_S if that is longer."""
+        hint_s = max(HINT_S, self._window_s)
+        rows = slice(len(self._frames) - len(self._since(now_s, hint_s)), None)
         places, there = self._template.places(self._frames["step"][rows] + offset, loop=self._loop)
         frames, reference = self._frames, self._template.sample.bones
         return limb_errors(

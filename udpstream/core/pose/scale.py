@@ -65,7 +65,8 @@ def scale_of(template: Template, window_s: float, context_s: float) -> Scale:
     its moves as a whole do not count: to dance those is to dance in time.
     """
     rows = len(template) // _EVERY
-    window, context = (max(1, round(each / (_EVERY * STEP_S))) for each in (window_s, context_s))
+    window, context = (round(each / (_EVERY * STEP_S)) for each in (window_s, context_s))
+    context = max(window, min(context, rows // 3))  # a short one is scored with less context
     first = round((MAX_LAG_S + TOLERANCE_S) / (_EVERY * STEP_S))
     shifts = np.arange(first, rows - context)
     if not shifts.size:
@@ -86,10 +87,9 @@ def scale_of(template: Template, window_s: float, context_s: float) -> Scale:
     repeats = means < REPEATS_DEG
     period_s = None
     if repeats.any():
-        first = int(np.argmax(repeats))
-        stretch = means[first:][: int(np.argmin(np.append(repeats[first:], False)))]
-        period_s = float(middles[first:][: len(stretch)][stretch == stretch.min()].mean())
-        period_s *= _EVERY * STEP_S
+        begin = int(np.argmax(repeats))
+        end = begin + int(np.argmin(np.append(repeats[begin:], False)))
+        period_s = float(middles[begin + np.argmin(means[begin:end])]) * _EVERY * STEP_S
     others = [
         each[np.isfinite(each)] for each, same in zip(least, repeats, strict=True) if not same
     ]
