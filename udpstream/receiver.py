@@ -22,12 +22,13 @@ from udpstream.core.receiving import (
     StreamEnded,
     Wire,
 )
-from udpstream.frame import Frame
+from udpstream.frame import Frame, Stream
 from udpstream.protocol import (
     CLASSIC_SIZE_WH,
     DEFAULT_MAX_FRAME_BYTES,
     DEFAULT_PORT,
     ClassicGeometry,
+    Result,
 )
 from udpstream.sinks import Sink
 
@@ -206,6 +207,26 @@ class Receiver:
         """The books of the streams that have not ended."""
         with self._core_lock:
             return self._core.reports()
+
+    def send_result(self, stream: Stream, result: Result) -> bool:
+        """Tell a stream's sender what is said of one of its frames; on any thread.
+
+        Args:
+            stream: the frame's stream.
+            result: with the stream's epoch, and the frame's number modulo 2**32.
+
+        Returns:
+            Whether it was sent: not when the stream has ended, to a sender that is not
+            known to hear (on the classic wire none is), nor more than 30 times a second.
+
+        Raises:
+            DatagramError: a field does not fit its place on the wire.
+        """
+        with self._core_lock:  # which the socket is not closed before: then no stream is live
+            addressed = self._core.address_result(stream, result, time.monotonic())
+            if addressed is not None:
+                self._socket.send(*addressed)
+        return addressed is not None
 
     def close(self) -> None:
         """End all streams, and wait for the receive thread; more calls do nothing."""

@@ -31,6 +31,7 @@ from udpstream.protocol import (
     MAX_SIDE,
     ClassicGeometry,
     Codec,
+    Result,
 )
 
 CodecName: TypeAlias = Literal["jpeg", "raw"]
@@ -184,6 +185,14 @@ class Sender:
     def expects_answer(self) -> bool:
         """Whether a receiver's answer can be heard: not on the classic wire, nor from a group."""
         return self._core is not None and not self._socket.endpoint.is_multicast
+
+    @property
+    def result(self) -> Result | None:
+        """What a receiver that scores has said last of the pictures; None for 2 s without."""
+        if self._core is None:
+            return None
+        with self._lock:
+            return self._core.result(time.monotonic())
 
     @property
     def fps(self) -> float | None:

@@ -45,6 +45,7 @@ from udpstream.protocol import (
     Nack,
     Probe,
     Report,
+    Result,
     Tally,
     UnknownKindError,
     UnknownVersionError,
@@ -197,6 +198,24 @@ class ReceiverCore:
         outgoing, self._outgoing = self._outgoing, []
         return outgoing
 
+    def address_result(
+        self, stream: Stream, result: Result, now: float
+    ) -> tuple[bytes, Address] | None:
+        """Return the datagram of a result, and where to send it; None if it is not to be sent.
+
+        That is, if the stream has ended, its sender is not known to hear, or it gets more
+        results than a person can see.
+
+        Raises:
+            DatagramError: a field does not fit its place on the wire.
+        """
+        state = self._table.live(stream)
+        if state is None or not isinstance(state.reassembler, Reassembler):
+            return None
+        if not state.reassembler.can_ask or not state.admits_result(now):
+            return None
+        return pack_control(result), state.key[0]
+
     def reports(self) -> list[StreamReport]:
         """The books of all live streams, by number of the stream."""
         reports = [self._report(state) for state in self._table if state.stream]
@@ -293,7 +312,8 @@ class ReceiverCore:
                 state.reassembler.announce(message.frames, now)
                 self._end(state, now)
                 self._table.bury(state)
-            case Bye() | Welcome() | Report() | Nack() | Tally():  # repeated, or not for us
+            case Bye() | Welcome() | Report() | Nack() | Result() | Tally():
+                # repeated, or not for us
                 pass
         return 1
 

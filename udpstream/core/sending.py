@@ -13,6 +13,7 @@ from udpstream.core.histogram import RecentTimes
 from udpstream.core.history import History
 from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES, Pace, pace_frame
 from udpstream.core.packetize import OutgoingFrame, Packetizer
+from udpstream.core.serial import unwrap
 from udpstream.errors import DatagramError
 from udpstream.protocol import (
     NO_ESTIMATE_US,
@@ -22,6 +23,7 @@ from udpstream.protocol import (
     Hello,
     Nack,
     Report,
+    Result,
     StageTimes,
     Welcome,
     pack_control,
@@ -33,6 +35,7 @@ UNANSWERED_HELLO_PERIOD_S = 0.2  # so a receiver that starts later is found at o
 FIRST_HELLO_PERIOD_S = 0.02  # a first few in a row: one of them meets no queue, as NTP's iburst
 FIRST_HELLOS = 8
 WELCOME_TIMEOUT_S = 5.0
+RESULT_KEPT_S = 2.0  # an older one is of what the performer no longer does
 _MOST_US = 0xFFFF_FFFF  # what the wire holds: 71 minutes
 
 
@@ -74,6 +77,8 @@ class SenderCore:
         self._welcomed_at = -WELCOME_TIMEOUT_S
         self._welcomes = 0
         self._next_hello_at = 0.0
+        self._result: tuple[Result, float] | None = None  # and when it came
+        self._result_frame = -1  # which it was of, not cut
 
     @property
     def receiver_is_there(self) -> bool:
@@ -84,6 +89,12 @@ class SenderCore:
     def clock_estimate(self) -> ClockEstimate | None:
         """The receiver's clock against ours, as far as is known."""
         return self._clock.best
+
+    def result(self, now: float) -> Result | None:
+        """What was said last of a frame of ours; None where that is too long ago."""
+        if self._result is None or now - self._result[1] > RESULT_KEPT_S:
+            return None
+        return self._result[0]
 
     def note_stages(self, capture_s: float, encode_s: float) -> None:
         """Note how long a frame waited for its encoder, and how long that took, in seconds."""
@@ -168,8 +179,8 @@ class SenderCore:
             case Nack():
                 answers = [self._history.answer(ask) for ask in message.asks]
                 self._repairs += [each for each in answers if each is not None]
-            case Hello():  # not for a sender
-                pass
+            case Result():
+                self._take_result(message, now)
 
     def hello_due(self, now: float) -> bytes | None:
         """The HELLO to send now, or None while none is due.
@@ -205,6 +216,13 @@ class SenderCore:
         """The BYE to send, three times, when all frames have left."""
         return pack_control(Bye(self._epoch, self.frames_sent))
 
+    def _take_result(self, result: Result, now: float) -> None:
+        frame = unwrap(result.frame, 32, self.frames_sent)
+        # The latest may have left already, though we do not know it; none after it has.
+        is_next = self._result_frame < frame <= self.frames_sent
+        if is_next and self.receiver_is_there:  # it may have said BYE meanwhile
+            self._result, self._result_frame = (result, now), frame
+
     def _hello_period_s(self) -> float:
         if not self.receiver_is_there:
             return UNANSWERED_HELLO_PERIOD_S
@@ -213,6 +231,7 @@ class SenderCore:
     def _forget_receiver(self) -> None:
         self._welcomes = 0
         self._receive_buffer_bytes = None
+        self._result = None
         self._clock.clear()
         self._observer.clear()
         self.adaptation.restart()

@@ -32,6 +32,8 @@ SILENT_S = 30.0  # after which a stream is let go
 TAKE_OVER_S = 0.3  # silence after which a new sender on the same host is the same camera,
 TAKE_OVER_INTERVALS = 3  # or so many frame intervals, for slow cameras
 REPORT_PERIOD_S = 0.2  # to the sender: as often as a person would like it to react
+RESULT_PERIOD_S = 1 / 30  # likewise: more is not seen
+RESULT_BURST_S = 0.1  # by so much results may be ahead of it: scoring does not keep step
 UNKNOWN_INTERVAL_S = 1.0  # where neither hello nor frames tell it: that of the hellos
 MAX_ENDED = 64  # streams that said bye, of which datagrams may still be under way
 
@@ -55,6 +57,7 @@ class StreamState:
     reports: int = 0  # sent to the sender
     report_at: float = 0.0  # when the next is due, if datagrams have come since the last
     reported_datagrams: int = 0  # as of the last
+    result_at: float = 0.0  # when the next result is due, if results come evenly
 
     def captured_us(self, whole: WholeFrame, wall_us: int, now: float) -> int | None:
         """The full capture time by the sender's clock; None where the wire has none."""
@@ -121,6 +124,13 @@ class StreamState:
         self.reported_datagrams = ledger.datagrams
         return report
 
+    def admits_result(self, now: float) -> bool:
+        """Whether a result may go to the sender now; if so, it is counted as gone."""
+        if now < self.result_at - RESULT_BURST_S:
+            return False
+        self.result_at = max(self.result_at, now) + RESULT_PERIOD_S
+        return True
+
     def silence_allowed_s(self) -> float:
         """How long a live camera may be silent before another can take its place."""
         stated_s = self.hello.interval_us / 1e6 if self.hello else 0.0
@@ -161,6 +171,11 @@ class StreamTable:
     def get(self, key: Key) -> StreamState | None:
         """The stream with that key, or None."""
         return self._states.get(key)
+
+    def live(self, stream: Stream) -> StreamState | None:
+        """What is kept of a stream that has a number; None when it has ended."""
+        state = self._cameras.get(stream.camera)
+        return state if state is not None and state.stream == stream else None
 
     def add(self, state: StreamState) -> None:
         """Take a provisional stream in, and drop the one heard longest ago if too many."""
