@@ -33,7 +33,7 @@ MAX_WINDOWS = 16  # more cannot be told apart on a screen
 _MAX_CAMERAS = 64  # with news waiting; step() empties it at every turn
 _MAX_TALLIES = 256  # streams whose counts are kept, 16 KB each
 _FIRST_SIZE_WH = 1280, 720  # at most; leaves room for title bars on a 1366x768 laptop
-_POLL_S = 0.03  # a window that is not polled this often feels stuck
+POLL_S = 0.03  # a window that is not polled this often feels stuck
 _STATUS_S = 0.5  # digits that change faster cannot be read
 _SILENT_S = 1.0
 _KEEP_ENDED_S = 5.0
@@ -41,7 +41,7 @@ _KEEP_ENDED_S = 5.0
 # price of a picture that never waits. Behind by more than this it hangs beside the body.
 _POSE_S = 0.3
 _SCORE_S = 2.0  # ... but what was said of it still stands
-_QUIT_KEYS = frozenset({ord("q"), ord("Q"), 27})  # 27: Escape
+QUIT_KEYS = frozenset({ord("q"), ord("Q"), 27})  # 27: Escape
 
 
 class Gui(Protocol):
@@ -64,6 +64,13 @@ class Gui(Protocol):
 
     def close(self, title: str) -> None:
         """Close a window that the user has not closed."""
+
+
+def first_size(picture_wh: tuple[int, int]) -> tuple[int, int]:
+    """Return the size at which a window for such pictures opens."""
+    width, height = picture_wh
+    scale = min(_FIRST_SIZE_WH[0] / width, _FIRST_SIZE_WH[1] / height, 1.0)
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 @dataclass(slots=True)
@@ -238,7 +245,7 @@ class Windows:
         open_before = self._open_views()
         with self._news_came:
             if not self._news:
-                self._news_came.wait(min(timeout_s, _POLL_S) if open_before else timeout_s)
+                self._news_came.wait(min(timeout_s, POLL_S) if open_before else timeout_s)
             arrived, self._news = self._news, {}
         for camera, news in arrived.items():
             self._take(camera, news)
@@ -341,12 +348,10 @@ class Windows:
     def _open_view(self, stream: Stream, image_bgr: NDArray[np.uint8], now: float) -> _View:
         """Open a window for a stream, or let it take over that of the camera's last run."""
         before = self._views.get(stream.camera)
-        width, height = image_bgr.shape[1], image_bgr.shape[0]
-        scale = min(_FIRST_SIZE_WH[0] / width, _FIRST_SIZE_WH[1] / height, 1.0)
         view = _View(
             stream=stream,
             image_bgr=image_bgr,
-            first_wh=(max(1, round(width * scale)), max(1, round(height * scale))),
+            first_wh=first_size((image_bgr.shape[1], image_bgr.shape[0])),
             heard_at=now,
             title=f"udpstream - {stream.camera}",
         )
@@ -405,7 +410,7 @@ class Windows:
         views = self._open_views()
         if not views:
             return True
-        if self._gui.poll_key() in _QUIT_KEYS:
+        if self._gui.poll_key() in QUIT_KEYS:
             return False
         for view in views:
             if self._gui.visible(view.title):
