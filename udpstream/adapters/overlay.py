@@ -19,13 +19,20 @@ FIELD_GAP = "   "  # between the fields of a line; a field holds no such gap
 _FONT = cv2.FONT_HERSHEY_SIMPLEX  # OpenCV 5 draws its own sans serif for this name
 _LETTER_SHARE = 0.023  # of the canvas's side: 11 pixels at 640x480
 _LETTER_FLOOR_PX = 10  # smaller ones cannot be read
+_BAR_LETTERS = 2.25  # the height of a line's bar
 _TEXT_GREY = 240
+_WHITE = (255, 255, 255)
 _BAR_KEEPS = 0.35  # of the picture's light: over white the text still has a contrast of 6:1
 _DIM_KEEPS = 0.4
 
 
-class _Bar(NamedTuple):
-    """A line of text, rendered: `picture * keep / 255 + light`."""
+class Ink(NamedTuple):
+    """What is laid on a picture, rendered: `picture * keep / 255 + light`.
+
+    Attributes:
+        keep: `(h, w, 3)` uint8: how much is left of the picture's light.
+        light: `(h, w, 3)` uint8: what is added to it.
+    """
 
     keep: NDArray[np.uint8]
     light: NDArray[np.uint8]
@@ -56,6 +63,17 @@ def dim(canvas_bgr: NDArray[np.uint8]) -> None:
     cv2.convertScaleAbs(canvas_bgr, canvas_bgr, alpha=_DIM_KEEPS)
 
 
+def letter_px(width: int, height: int) -> int:
+    """Return the size of letters on a canvas of a size."""
+    return max(_LETTER_FLOOR_PX, round(_LETTER_SHARE * min(height, width * 3 / 4)))
+
+
+def line_px(width: int, height: int) -> int:
+    """Return how much of the lower edge `draw_line` may take, 0 where it draws nothing."""
+    bar_px = round(_BAR_LETTERS * letter_px(width, height))
+    return bar_px if bar_px <= height // 2 else 0
+
+
 def draw_line(canvas_bgr: NDArray[np.uint8], text: str) -> None:
     """Write one line of text on a dark translucent bar along the lower edge.
 
@@ -67,38 +85,89 @@ def draw_line(canvas_bgr: NDArray[np.uint8], text: str) -> None:
         text: printable ASCII, which is all that OpenCV 4 can draw.
     """
     height, width = canvas_bgr.shape[:2]
-    bar = _render(text, width, height)
-    if bar is None:
-        return
-    strip = canvas_bgr[height - bar.keep.shape[0] :]
-    cv2.multiply(strip, bar.keep, strip, scale=1 / 255)
-    cv2.add(strip, bar.light, strip)
+    bar = _line_ink(text, width, height)
+    if bar is not None:
+        lay(canvas_bgr, bar, (0, height - bar.keep.shape[0]))
+
+
+def lay(canvas_bgr: NDArray[np.uint8], ink: Ink, xy: tuple[int, int]) -> None:
+    """Lay ink on a canvas, its upper left corner at `xy`; all of it must be on the canvas."""
+    height, width = ink.keep.shape[:2]
+    patch = canvas_bgr[xy[1] : xy[1] + height, xy[0] : xy[0] + width]
+    cv2.multiply(patch, ink.keep, patch, scale=1 / 255)
+    cv2.add(patch, ink.light, patch)
+
+
+@lru_cache(maxsize=256)  # a score has 101 faces, and each of them comes again
+def text_ink(text: str, letter_px: int, colour_bgr: tuple[int, int, int], *, bold: bool) -> Ink:
+    """Return a text as ink, from the top of its capitals to below its descenders.
+
+    Args:
+        text: printable ASCII.
+        letter_px: the size of the letters; `cap_px` tells how tall a capital comes out.
+        colour_bgr: of the letters; around them the picture stays as it is.
+        bold: in a heavier face.
+    """
+    scale, thickness = _face(letter_px, bold=bold)
+    (width, _), _ = cv2.getTextSize(text, _FONT, scale, thickness)
+    mask = np.zeros((round(1.35 * letter_px) + 2, max(1, width + thickness), 3), np.uint8)
+    cv2.putText(mask, text, (0, letter_px + 1), _FONT, scale, _WHITE, thickness, cv2.LINE_AA)
+    mask = mask[letter_px + 1 - cap_px(letter_px, bold=bold) :]
+    share = mask.astype(np.float32) / 255
+    return Ink(255 - mask, np.rint(share * colour_bgr).astype(np.uint8))
+
+
+@lru_cache(maxsize=64)
+def cap_px(letter_px: int, *, bold: bool) -> int:
+    """Return how tall capitals and digits of a size come out: OpenCV's fonts differ in it."""
+    scale, thickness = _face(letter_px, bold=bold)
+    mask = np.zeros((2 * letter_px + 2, 2 * letter_px + 2), np.uint8)
+    cv2.putText(mask, "H", (0, letter_px + 1), _FONT, scale, 255, thickness, cv2.LINE_AA)
+    rows = np.flatnonzero(mask.max(axis=1) > 127)
+    return min(letter_px, letter_px + 1 - int(rows[0])) if rows.size else letter_px
+
+
+@lru_cache(maxsize=64)
+def panel_ink(width: int, height: int, corner_px: int) -> Ink:
+    """Return a dark translucent ground for text, with round corners."""
+    mask = np.zeros((height, width, 3), np.uint8)
+    corner = min(corner_px, (min(width, height) - 1) // 2)
+    right, lower = width - 1 - corner, height - 1 - corner
+    cv2.rectangle(mask, (corner, 0), (right, height - 1), _WHITE, -1)
+    cv2.rectangle(mask, (0, corner), (width - 1, lower), _WHITE, -1)
+    for centre in ((corner, corner), (right, corner), (corner, lower), (right, lower)):
+        cv2.circle(mask, centre, corner, _WHITE, -1, cv2.LINE_AA)
+    share = mask.astype(np.float32) / 255
+    return Ink(np.rint(255 - share * (255 * (1 - _BAR_KEEPS))).astype(np.uint8), mask * 0)
+
+
+def _face(letter_px: int, *, bold: bool) -> tuple[float, int]:
+    """Return OpenCV's scale and thickness for letters; its own font has two weights."""
+    thickness = max(2, round(letter_px / 9)) if bold else max(1, round(letter_px / 16))
+    return cv2.getFontScaleFromHeight(_FONT, letter_px, thickness), thickness
 
 
 @lru_cache(maxsize=16)  # a line changes about twice a second, frames come far more often
-def _render(text: str, width: int, height: int) -> _Bar | None:
+def _line_ink(text: str, width: int, height: int) -> Ink | None:
     """Return a line rendered for a canvas of a size, or None where it does not fit."""
-    letter_px = max(_LETTER_FLOOR_PX, round(_LETTER_SHARE * min(height, width * 3 / 4)))
-    thickness = max(1, round(letter_px / 16))
-    scale = cv2.getFontScaleFromHeight(_FONT, letter_px, thickness)
-    margin_px, gap_px, bar_px = letter_px, round(1.6 * letter_px), round(2.25 * letter_px)
+    letter, bar_px = letter_px(width, height), line_px(width, height)
+    scale, thickness = _face(letter, bold=False)
+    margin_px, gap_px = letter, round(1.6 * letter)
     fields = [
         (field, cv2.getTextSize(field, _FONT, scale, thickness)[0][0])
         for field in text.split(FIELD_GAP)
     ]
     while fields and _length_px(fields, gap_px) + 2 * margin_px > width:
         del fields[0]
-    if not fields or bar_px > height // 2:
+    if not fields or not bar_px:
         return None
     ink = np.zeros((bar_px, width, 3), np.uint8)
-    x, baseline = margin_px, (bar_px + letter_px) // 2
+    x, baseline = margin_px, (bar_px + letter) // 2
     for field, field_px in fields:
-        cv2.putText(
-            ink, field, (x, baseline), _FONT, scale, (255, 255, 255), thickness, cv2.LINE_AA
-        )
+        cv2.putText(ink, field, (x, baseline), _FONT, scale, _WHITE, thickness, cv2.LINE_AA)
         x += field_px + gap_px
     share = ink.astype(np.float32) / 255
-    return _Bar(
+    return Ink(
         keep=np.rint((1 - share) * (_BAR_KEEPS * 255)).astype(np.uint8),
         light=np.rint(share * _TEXT_GREY).astype(np.uint8),
     )
