@@ -64,6 +64,12 @@ class _Display(StrEnum):
     off = "off"
 
 
+class _PreviewMirror(StrEnum):
+    auto = "auto"
+    on = "on"
+    off = "off"
+
+
 class _RawCodec(StrEnum):
     mjpeg = "mjpeg"
     ffv1 = "ffv1"
@@ -169,6 +175,13 @@ def _send(
         float | None,
         typer.Option(min=0.01, metavar="MBIT", help="Never send faster, in Mbit/s."),
     ] = None,
+    preview: Annotated[
+        bool,
+        typer.Option("--preview", help="Show the picture here, with the score where one comes."),
+    ] = False,
+    preview_mirror: Annotated[
+        _PreviewMirror, typer.Option(help="Show it as a mirror does: auto does so with cameras.")
+    ] = _PreviewMirror.auto,
 ) -> None:
     """Send a camera, a file, a test card or a dancer to a receiver."""
     from udpstream.cli.sending import SendOptions, send
@@ -197,6 +210,8 @@ def _send(
                 min_fps=min_fps,
                 max_rate_bytes_per_s=None if max_rate is None else max_rate * 1e6 / 8,
             ),
+            preview=preview,
+            mirror=preview_mirror.value,
         )
     )
 

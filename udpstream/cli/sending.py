@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from dataclasses import dataclass
+from typing import Literal
 
+from udpstream.adapters import overlay
 from udpstream.adapters.address import split_host_port
+from udpstream.adapters.preview import Preview
+from udpstream.adapters.screen import screen_problem
 from udpstream.adapters.sources import open_source
 from udpstream.adapters.udp import Offload
 from udpstream.capture import Capture
 from udpstream.cli.signals import StopSignals
 from udpstream.cli.terminal import StatusLine, print_lines, say
+from udpstream.core import reply
 from udpstream.core.picture import Limits
-from udpstream.core.rate import RateMeter
 from udpstream.sender import CodecName, Parity, Sender, SenderWire
+from udpstream.transmission import Transmission
 
 _STATUS_PERIOD_S = 0.5
-_TAKE_S = 0.1  # how long a signal may wait for an answer
+_STEP_S = 0.1  # how long a signal may wait for an answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,65 +46,101 @@ class SendOptions:
     max_fec_percent: float
     adapt: bool
     limits: Limits
+    preview: bool
+    mirror: Literal["auto", "on", "off"]
 
 
 def send(options: SendOptions) -> None:
-    """Send until the source ends, a bound is reached or a signal comes.
+    """Send until the source ends, a bound is reached, the preview is closed or a signal comes.
 
     Raises:
-        UdpStreamError: the address, the source or the options cannot be had.
+        UdpStreamError: the address, the source, the window or the options cannot be had.
     """
     host, port = split_host_port(options.address, default_host="127.0.0.1")
     source = open_source(
         options.source, size_wh=options.size_wh, fps=options.fps, loop=options.loop, say=say
     )
+    preview = _preview(options, is_camera=source.live) if options.preview else None
     capture = Capture(source, options.fps)
-    with (
-        StopSignals() as signals,
-        Sender(
-            host,
-            port,
-            codec=options.codec,
-            quality=options.quality,
-            fps=capture.fps,
-            wire=options.wire,
-            datagram_bytes=options.datagram_bytes,
-            offload=options.offload,
-            fec=options.fec,
-            max_fec_percent=options.max_fec_percent,
-            adapt=options.adapt,
-            limits=options.limits,
-        ) as sender,
-        StatusLine() as status,
-        capture,  # last: its first frame waits for nobody
-    ):
-        say(f"sending {options.source} to {sender.address} as {options.codec}; Ctrl+C ends")
-        begun_s = status_s = time.monotonic()
-        rate = RateMeter()
-        answered = False
-        while not signals.event.is_set() and sender.stats.frames != options.frames:
-            now_s = time.monotonic()
-            if options.seconds is not None and now_s - begun_s >= options.seconds:
-                break
-            captured = capture.take(_TAKE_S)
-            if captured is not None:
-                sender.fps = capture.fps  # a camera tells its rate with its first picture
-                sender.send(captured.frame_bgr, captured.captured_monotonic_s)
-                rate.add(time.monotonic())
-                answered = answered or sender.receiver_is_there
-            elif capture.ended:
-                break
-            if now_s >= status_s:
-                status.show([_status(sender, rate)])
-                status_s = now_s + _STATUS_PERIOD_S
+    try:
+        with (
+            StopSignals() as signals,
+            Sender(
+                host,
+                port,
+                codec=options.codec,
+                quality=options.quality,
+                fps=capture.fps,
+                wire=options.wire,
+                datagram_bytes=options.datagram_bytes,
+                offload=options.offload,
+                fec=options.fec,
+                max_fec_percent=options.max_fec_percent,
+                adapt=options.adapt,
+                limits=options.limits,
+            ) as sender,
+            StatusLine() as status,
+            Transmission(
+                capture, sender, frames=options.frames, watch=preview.put if preview else None
+            ) as transmission,
+            capture,  # last: its first frame waits for nobody
+        ):
+            say(f"sending {options.source} to {sender.address} as {options.codec}; Ctrl+C ends")
+            begun_s = time.monotonic()
+            _watch(sender, transmission, preview, status, signals.event, options.seconds)
+    finally:
+        if preview is not None:
+            preview.close()
+    if transmission.error is not None:
+        raise transmission.error
     lines = _summary(sender, capture, time.monotonic() - begun_s)
-    if sender.stats.frames and sender.expects_answer and not answered:
+    if sender.stats.frames and sender.expects_answer and not transmission.answered:
         lines.append("  receiver  none answered: is one running there, and may UDP pass?")
     print_lines(lines)
 
 
-def _status(sender: Sender, rate: RateMeter) -> str:
-    fps = rate.per_second(time.monotonic())
+def _preview(options: SendOptions, *, is_camera: bool) -> Preview | None:
+    problem = screen_problem()
+    if problem is not None:
+        say(f"no window: {problem}")
+        return None
+    # Who looks at themselves expects a mirror; in a film, or a test card, they are not.
+    mirrored = is_camera if options.mirror == "auto" else options.mirror == "on"
+    return Preview(mirrored=mirrored)
+
+
+def _watch(
+    sender: Sender,
+    transmission: Transmission,
+    preview: Preview | None,
+    status: StatusLine,
+    stop: threading.Event,
+    seconds: float | None,
+) -> None:
+    """Tell how it goes, until it ends or is to end."""
+    end_s = math.inf if seconds is None else time.monotonic() + seconds
+    status_s = -math.inf
+    fields: list[str] = []
+    while not (stop.is_set() or transmission.ended):
+        now_s = time.monotonic()
+        if now_s >= end_s:
+            return
+        if now_s >= status_s:
+            fields = _status(sender, transmission)
+            lines = ["  ".join(fields)]
+            if sender.expects_answer and (preview is not None or sender.result is not None):
+                lines.append(reply.in_a_line(sender.result))
+            status.show(lines)
+            status_s = now_s + _STATUS_PERIOD_S
+        wait_s = min(_STEP_S, end_s - now_s)
+        if preview is None:
+            transmission.wait(wait_s)
+        elif not preview.step(sender.result, overlay.FIELD_GAP.join(fields), wait_s):
+            return
+
+
+def _status(sender: Sender, transmission: Transmission) -> list[str]:
+    fps = transmission.fps
     fields = [
         sender.address,
         f"{'-' if fps is None else f'{fps:.1f}'} fps",
@@ -108,7 +151,7 @@ def _status(sender: Sender, rate: RateMeter) -> str:
         fields.append("receiver there" if there else "no answer from a receiver")
     if sender.adaptation:
         fields.append(sender.adaptation)
-    return "  ".join(fields)
+    return fields
 
 
 def _summary(sender: Sender, capture: Capture, seconds: float) -> list[str]:
