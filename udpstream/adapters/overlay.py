@@ -128,8 +128,8 @@ def cap_px(letter_px: int, *, bold: bool) -> int:
 
 
 @lru_cache(maxsize=64)
-def panel_ink(width: int, height: int, corner_px: int) -> Ink:
-    """Return a dark translucent ground for text, with round corners."""
+def panel_ink(width: int, height: int, corner_px: int, keeps: float = _BAR_KEEPS) -> Ink:
+    """Return a dark translucent ground with round corners, which keeps a share of the light."""
     mask = np.zeros((height, width, 3), np.uint8)
     corner = min(corner_px, (min(width, height) - 1) // 2)
     right, lower = width - 1 - corner, height - 1 - corner
@@ -138,7 +138,7 @@ def panel_ink(width: int, height: int, corner_px: int) -> Ink:
     for centre in ((corner, corner), (right, corner), (corner, lower), (right, lower)):
         cv2.circle(mask, centre, corner, _WHITE, -1, cv2.LINE_AA)
     share = mask.astype(np.float32) / 255
-    return Ink(np.rint(255 - share * (255 * (1 - _BAR_KEEPS))).astype(np.uint8), mask * 0)
+    return Ink(np.rint(255 - share * (255 * (1 - keeps))).astype(np.uint8), mask * 0)
 
 
 def _face(letter_px: int, *, bold: bool) -> tuple[float, int]:

@@ -1,21 +1,18 @@
 """Drawing a score, the pose that it is of, and the reference's pose on a picture.
 
-The score and the hint stand at the upper left. The reference's pose is in a lower corner,
-where the performer is not, above the status line that `overlay` draws. What does not fit
-is left out, the least first: the hint, the verdict, the reference, the score.
+The words stand at the upper left. The reference's pose is in a lower corner, where the
+performer is not, above the status line that `overlay` draws, or is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from udpstream.adapters import overlay
-from udpstream.adapters.overlay import Ink
+from udpstream.adapters.score_words import Words, draw_words, margin_px, words_of
 from udpstream.adapters.skeleton import (
     Colour,
     Points,
@@ -27,10 +24,9 @@ from udpstream.adapters.skeleton import (
 )
 from udpstream.core.landmarks import BONES, LANDMARK_NAMES, PLACE, SKELETON
 from udpstream.scored import Scored
-from udpstream.scoring import CORRECT, LIMBS, NOT_CORRECT, Result
+from udpstream.scoring import LIMBS
 
 Image = NDArray[np.uint8]
-Place = tuple[int, int]
 
 # From green over yellow to red, blue, green, red each. The green has much blue in it and
 # the red little, which is what red-green blindness leaves to tell them by.
@@ -40,9 +36,6 @@ _DASHED_DEG = 32.0  # the colour is more red than yellow
 _WIDTHS = (1.0, 1.9)  # of a line, from the first step to the last
 
 _NEUTRAL: Colour = (235, 235, 235)
-_EXTREMITY: Colour = (200, 200, 200)
-_GOOD: Colour = (150, 225, 90)
-_BAD: Colour = (95, 120, 255)
 _MARKED: Colour = (255, 205, 90)  # in the reference: where the limb of the hint belongs
 _SOFT: Colour = (205, 205, 205)
 
@@ -68,17 +61,23 @@ def _bones_by_limb() -> dict[tuple[int, int], str]:
 
 
 _LIMB_OF = _bones_by_limb()
+# Hands and feet, each with the landmark that it hangs on: none is drawn on its own.
 _EXTREMITIES = [
-    bone for bone in SKELETON if bone not in _LIMB_OF and LANDMARK_NAMES[bone[0]] != "nose"
+    (bone, PLACE[f"{side}_{'elbow' if part == 'wrist' else 'knee'}"])
+    for bone in SKELETON
+    if bone not in _LIMB_OF
+    for side, _, part in [LANDMARK_NAMES[bone[0]].partition("_")]
+    if part
 ]
 
 _INSET_SHARE = 0.34  # of the canvas's smaller side
 _INSET_WH = 0.8  # its width by its height
+_INSET_KEEPS = 0.2  # of the picture's light: thin lines need a calmer ground than text
 _BESIDE_SHARE = 0.12  # of the canvas's width from its middle, and the other corner is free
 _INSET_FLOOR_PX = 48  # a smaller pose cannot be made out
 # A body of this torso is so high and so wide with its arms up and out; the hips' middle is
 # so far down.
-_ROOM_TORSOS = 4.3
+_ROOM_TORSOS = 4.0
 _HIPS_DOWN = 0.54
 _LEGS_TORSOS = 0.85  # a thigh, or a shin
 _WORDS_S = 0.4
@@ -114,7 +113,7 @@ def draw_limbs(
     size_wh = canvas_bgr.shape[1], canvas_bgr.shape[0]
     points = points_in(landmarks, size_wh)
     width_px = usual_width_px(size_wh)
-    strokes = {bone: Stroke(_EXTREMITY, 0.7) for bone in _EXTREMITIES}
+    strokes = _extremities(points)
     # The worst last, so that it is not hidden by an arm that is in order.
     by_error = sorted(_LIMB_OF.items(), key=lambda each: limbs_deg.get(each[1]) or 0.0)
     strokes |= {bone: limb_stroke(limbs_deg.get(limb)) for bone, limb in by_error}
@@ -126,48 +125,8 @@ def draw_limbs(
             draw_dot(canvas_bgr, points.xy[dot], 0.5 * width_px, _NEUTRAL)
 
 
-class Words(NamedTuple):
-    """What is said of a performance, as it stands on a picture; "" is left out.
-
-    Attributes:
-        score: "87".
-        verdict: "CORRECT STEPS".
-        detail: "great   0.3 s behind".
-        hint: "left forearm: 40 degrees too low".
-        reason: why there is no score: "nobody in view".
-    """
-
-    score: str = ""
-    verdict: str = ""
-    detail: str = ""
-    hint: str = ""
-    reason: str = ""
-
-
-def words_of(result: Result) -> Words:
-    """Return a result in words."""
-    if result.score is None:
-        return Words(reason=result.reason or "not known")
-    details = result.grade or "", "" if result.lag_s is None else _lag(result.lag_s)
-    return Words(
-        score=f"{result.score:.0f}",
-        verdict=result.verdict or "",
-        detail=overlay.FIELD_GAP.join(filter(None, details)),
-        hint="" if result.hint is None else str(result.hint),
-    )
-
-
-def draw_words(canvas_bgr: Image, words: Words) -> tuple[int, int]:
-    """Write at the upper left what is said of a performance.
-
-    Returns:
-        How far to the right and down it reaches, in pixels.
-    """
-    height, width = canvas_bgr.shape[:2]
-    pieces, reach_xy = _layout(words, width, height)
-    for ink, place in pieces:
-        overlay.lay(canvas_bgr, ink, place)
-    return reach_xy
+def _extremities(points: Points) -> dict[tuple[int, int], Stroke]:
+    return {bone: Stroke(_SOFT, 0.7) for bone, on in _EXTREMITIES if points.visible[on]}
 
 
 class PoseOverlay:
@@ -244,14 +203,16 @@ def draw_reference(
     inset_h = round(_INSET_SHARE * min(height, width))
     inset_w = round(_INSET_WH * inset_h)
     letter = overlay.letter_px(width, height)
-    margin = _margin(letter)
+    margin = margin_px(letter)
     x = margin if at_left else width - margin - inset_w
     y = height - overlay.line_px(width, height) - margin - inset_h
     if inset_h < _INSET_FLOOR_PX or y < margin or (x < beside[0] and y < beside[1]):
         return
-    overlay.lay(canvas_bgr, overlay.panel_ink(inset_w, inset_h, letter // 2), (x, y))
+    overlay.lay(canvas_bgr, overlay.panel_ink(inset_w, inset_h, letter // 2, _INSET_KEEPS), (x, y))
     inset_bgr = canvas_bgr[y : y + inset_h, x : x + inset_w]
-    label = overlay.text_ink("reference", max(9, round(0.85 * letter)), _SOFT, bold=False)
+    label = _label("reference, mirrored" if mirrored else "reference", letter)
+    if label.keep.shape[1] + 4 > inset_w:
+        label = _label("mirrored" if mirrored else "reference", letter)
     label_h, label_w = label.keep.shape[:2]
     if label_w + 4 <= inset_w:
         label_y = inset_h - label_h - letter // 3
@@ -263,7 +224,7 @@ def draw_reference(
         return
     if mirrored and marked is not None:
         marked = _OTHER_SIDE.get(marked, marked)
-    strokes = {bone: Stroke(_SOFT, 0.8) for bone in _EXTREMITIES}
+    strokes = _extremities(points)
     strokes |= {bone: Stroke(_NEUTRAL) for bone in _LIMB_OF}
     strokes |= {bone: Stroke(_MARKED, 1.7) for bone, limb in _LIMB_OF.items() if limb == marked}
     width_px = max(1.0, 0.014 * inset_h)
@@ -277,6 +238,10 @@ _OTHER_SIDE = {
     limb: f"{'right' if limb.startswith('left') else 'left'} {limb.partition(' ')[2]}"
     for limb in LIMBS[1:]
 }
+
+
+def _label(text: str, letter: int) -> overlay.Ink:
+    return overlay.text_ink(text, max(9, round(0.85 * letter)), _SOFT, bold=False)
 
 
 def _fitted(
@@ -322,99 +287,3 @@ def _torso(xy: NDArray[np.float64], visible: NDArray[np.bool_]) -> float:
         if limb.endswith(("thigh", "shin")) and visible[start] and visible[end]:
             lengths.append(float(np.hypot(*(xy[end] - xy[start]))) / _LEGS_TORSOS)
     return max(lengths)
-
-
-def _lag(lag_s: float) -> str:
-    if abs(lag_s) < 0.05:
-        return "in time"
-    return f"{abs(lag_s):.1f} s {'behind' if lag_s > 0 else 'ahead'}"
-
-
-def _margin(letter: int) -> int:
-    return round(0.7 * letter)
-
-
-@lru_cache(maxsize=64)
-def _layout(
-    words: Words, width: int, height: int
-) -> tuple[tuple[tuple[Ink, Place], ...], tuple[int, int]]:
-    """Return what to lay where on a canvas of a size, and how far it reaches."""
-    letter = overlay.letter_px(width, height)
-    margin = _margin(letter)
-    room_wh = width - 2 * margin, height - overlay.line_px(width, height) - 2 * margin
-    if words.reason:
-        panels = _first_fit(_reason_panels(words, letter), room_wh)
-    else:
-        panels = _first_fit(_score_panels(words, letter), room_wh)
-        hint_room = room_wh[0], room_wh[1] - (panels[0].size_wh[1] + margin // 2 if panels else 0)
-        if words.hint and panels:
-            panels += _first_fit(_hint_panels(words.hint, letter), hint_room)
-    pieces: list[tuple[Ink, Place]] = []
-    y, right = margin, 0
-    for panel in panels:
-        pieces.append((overlay.panel_ink(*panel.size_wh, letter // 2), (margin, y)))
-        pieces += [(ink, (margin + at[0], y + at[1])) for ink, at in panel.pieces]
-        right = max(right, margin + panel.size_wh[0])
-        y += panel.size_wh[1] + margin // 2
-    return tuple(pieces), (right + margin, y + margin) if panels else (0, 0)
-
-
-class _Panel(NamedTuple):
-    size_wh: tuple[int, int]
-    pieces: list[tuple[Ink, Place]]
-
-
-def _first_fit(panels: list[_Panel], room_wh: tuple[int, int]) -> list[_Panel]:
-    """Return the first panel that fits, or none."""
-    return [
-        panel
-        for panel in panels
-        if panel.size_wh[0] <= room_wh[0] and panel.size_wh[1] <= room_wh[1]
-    ][:1]
-
-
-def _score_panels(words: Words, letter: int) -> list[_Panel]:
-    colour = _GOOD if words.verdict == CORRECT else _BAD
-    pad, gap = letter, round(0.9 * letter)
-    large, small = round(3.4 * letter), round(1.2 * letter)
-    digits = overlay.text_ink(words.score, large, colour, bold=True)
-    tall = overlay.cap_px(large, bold=True)
-    # As wide as the widest of two digits, so that nothing moves from frame to frame.
-    column = max(_width(digits), _width(overlay.text_ink("88", large, colour, bold=True)))
-    alone = _Panel((2 * pad + column, 2 * pad + tall), [(digits, (pad, pad))])
-    verdict = overlay.text_ink(words.verdict, small, colour, bold=True)
-    widest = overlay.text_ink(NOT_CORRECT, small, colour, bold=True)
-    detail = overlay.text_ink(words.detail, letter, _NEUTRAL, bold=False)
-    x = pad + column + gap
-    inner = max(_width(verdict), _width(widest), _width(detail))
-    detail_y = pad + tall - overlay.cap_px(letter, bold=False)
-    whole = _Panel(
-        (x + inner + pad, 2 * pad + tall),
-        [(digits, (pad, pad)), (verdict, (x, pad)), (detail, (x, detail_y))],
-    )
-    return [whole, alone]
-
-
-def _hint_panels(hint: str, letter: int) -> list[_Panel]:
-    limb, _, rest = hint.partition(": ")
-    return [_text_panel([hint], letter), _text_panel([f"{limb}:", rest], letter)]
-
-
-def _reason_panels(words: Words, letter: int) -> list[_Panel]:
-    return [
-        _text_panel([f"no score: {words.reason}"], letter),
-        _text_panel(["no score:", words.reason], letter),
-    ]
-
-
-def _text_panel(lines: list[str], letter: int) -> _Panel:
-    size = round(1.15 * letter)
-    pad, step = round(0.8 * letter), round(1.55 * size)
-    inks = [overlay.text_ink(line, size, _NEUTRAL, bold=False) for line in lines]
-    width = max(map(_width, inks)) + 2 * pad
-    height = 2 * pad + overlay.cap_px(size, bold=False) + step * (len(lines) - 1)
-    return _Panel((width, height), [(ink, (pad, pad + step * n)) for n, ink in enumerate(inks)])
-
-
-def _width(ink: Ink) -> int:
-    return int(ink.keep.shape[1])

@@ -1,0 +1,158 @@
+"""What is said of a performance, written at the upper left of a picture.
+
+The score and the verdict in one panel, the hint in another below it; or why there is no
+score. What does not fit is left out, the least first: the hint, the verdict, the score.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from udpstream.adapters import overlay
+from udpstream.adapters.overlay import Ink
+from udpstream.scoring import CORRECT, ENDED, NOT_CORRECT, Result
+
+_GOOD = (150, 225, 90)  # blue, green, red
+_BAD = (95, 120, 255)
+_PLAIN = (235, 235, 235)
+
+
+class Words(NamedTuple):
+    """What is said of a performance, as it stands on a picture; "" is left out.
+
+    Attributes:
+        score: "87".
+        verdict: "CORRECT STEPS".
+        detail: "great   0.3 s behind".
+        hint: "left forearm: 40 degrees too low".
+        reason: in place of all: "no score: nobody in view".
+    """
+
+    score: str = ""
+    verdict: str = ""
+    detail: str = ""
+    hint: str = ""
+    reason: str = ""
+
+
+def words_of(result: Result) -> Words:
+    """Return a result in words."""
+    if result.ended:
+        return Words(reason=ENDED)
+    if result.score is None:
+        return Words(reason=f"no score: {result.reason}")
+    details = result.grade or "", "" if result.lag_s is None else _lag(result.lag_s)
+    return Words(
+        score=f"{result.score:.0f}",
+        verdict=result.verdict or "",
+        detail=overlay.FIELD_GAP.join(filter(None, details)),
+        hint="" if result.hint is None else str(result.hint),
+    )
+
+
+def draw_words(canvas_bgr: NDArray[np.uint8], words: Words) -> tuple[int, int]:
+    """Write at the upper left what is said of a performance.
+
+    Returns:
+        How far to the right and down it reaches, in pixels.
+    """
+    height, width = canvas_bgr.shape[:2]
+    pieces, reach_xy = _layout(words, width, height)
+    for ink, place in pieces:
+        overlay.lay(canvas_bgr, ink, place)
+    return reach_xy
+
+
+def margin_px(letter: int) -> int:
+    """Return how far panels are from the canvas's edges, for letters of a size."""
+    return round(0.7 * letter)
+
+
+def _lag(lag_s: float) -> str:
+    if abs(lag_s) < 0.05:
+        return "in time"
+    return f"{abs(lag_s):.1f} s {'behind' if lag_s > 0 else 'ahead'}"
+
+
+@lru_cache(maxsize=64)
+def _layout(
+    words: Words, width: int, height: int
+) -> tuple[tuple[tuple[Ink, tuple[int, int]], ...], tuple[int, int]]:
+    """Return what to lay where on a canvas of a size, and how far it reaches."""
+    letter = overlay.letter_px(width, height)
+    margin = margin_px(letter)
+    room_wh = width - 2 * margin, height - overlay.line_px(width, height) - 2 * margin
+    if words.reason:
+        panels = _first_fit(_line_panels(words.reason, letter), room_wh)
+    else:
+        panels = _first_fit(_score_panels(words, letter), room_wh)
+        hint_room = room_wh[0], room_wh[1] - (panels[0].size_wh[1] + margin // 2 if panels else 0)
+        if words.hint and panels:
+            panels += _first_fit(_line_panels(words.hint, letter), hint_room)
+    pieces: list[tuple[Ink, tuple[int, int]]] = []
+    y, right = margin, 0
+    for panel in panels:
+        pieces.append((overlay.panel_ink(*panel.size_wh, letter // 2), (margin, y)))
+        pieces += [(ink, (margin + at[0], y + at[1])) for ink, at in panel.pieces]
+        right = max(right, margin + panel.size_wh[0])
+        y += panel.size_wh[1] + margin // 2
+    return tuple(pieces), (right + margin, y + margin) if panels else (0, 0)
+
+
+class _Panel(NamedTuple):
+    size_wh: tuple[int, int]
+    pieces: list[tuple[Ink, tuple[int, int]]]
+
+
+def _first_fit(panels: list[_Panel], room_wh: tuple[int, int]) -> list[_Panel]:
+    """Return the first panel that fits, or none."""
+    return [
+        panel
+        for panel in panels
+        if panel.size_wh[0] <= room_wh[0] and panel.size_wh[1] <= room_wh[1]
+    ][:1]
+
+
+def _score_panels(words: Words, letter: int) -> list[_Panel]:
+    colour = _GOOD if words.verdict == CORRECT else _BAD
+    pad, gap = letter, round(0.9 * letter)
+    large, small = round(3.4 * letter), round(1.2 * letter)
+    digits = overlay.text_ink(words.score, large, colour, bold=True)
+    tall = overlay.cap_px(large, bold=True)
+    # As wide as the widest of two digits, so that nothing moves from frame to frame.
+    column = max(_width(digits), _width(overlay.text_ink("88", large, colour, bold=True)))
+    alone = _Panel((2 * pad + column, 2 * pad + tall), [(digits, (pad, pad))])
+    verdict = overlay.text_ink(words.verdict, small, colour, bold=True)
+    widest = overlay.text_ink(NOT_CORRECT, small, colour, bold=True)
+    detail = overlay.text_ink(words.detail, letter, _PLAIN, bold=False)
+    x = pad + column + gap
+    inner = max(_width(verdict), _width(widest), _width(detail))
+    detail_y = pad + tall - overlay.cap_px(letter, bold=False)
+    whole = _Panel(
+        (x + inner + pad, 2 * pad + tall),
+        [(digits, (pad, pad)), (verdict, (x, pad)), (detail, (x, detail_y))],
+    )
+    return [whole, alone]
+
+
+def _line_panels(text: str, letter: int) -> list[_Panel]:
+    """Return a panel of one line, and one of two where the text has a colon."""
+    head, _, tail = text.partition(": ")
+    return [_text_panel(lines, letter) for lines in ([text], [f"{head}:", tail]) if lines[-1]]
+
+
+def _text_panel(lines: list[str], letter: int) -> _Panel:
+    size = round(1.15 * letter)
+    pad, step = round(0.8 * letter), round(1.55 * size)
+    inks = [overlay.text_ink(line, size, _PLAIN, bold=False) for line in lines]
+    width = max(map(_width, inks)) + 2 * pad
+    height = 2 * pad + overlay.cap_px(size, bold=False) + step * (len(lines) - 1)
+    return _Panel((width, height), [(ink, (pad, pad + step * n)) for n, ink in enumerate(inks)])
+
+
+def _width(ink: Ink) -> int:
+    return int(ink.keep.shape[1])
