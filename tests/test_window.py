@@ -9,19 +9,24 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.score_tools import result_of, scored_of
 from tests.screen_tools import MISSING_TOOLS, x_server
 from udpstream.adapters import overlay
 from udpstream.adapters.codec import encode
+from udpstream.adapters.pose_overlay import PoseOverlay
 from udpstream.adapters.window import MAX_WINDOWS, Windows
 from udpstream.core.ledger import Ledger, Loss, StreamReport
 from udpstream.frame import Frame, Stream
 from udpstream.protocol import Codec
+from udpstream.scored import Scored
+from udpstream.scoring import ENDED, Result
 from udpstream.sinks import Sink
 
 
@@ -504,3 +509,120 @@ def test_a_frame_that_others_keep_does_not_keep_the_decoded_picture(bench: Bench
     bench.windows.deliver(frame)
     assert bench.step()
     assert "image" not in vars(frame)
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
+    """The numbers of the scored frames that were drawn, and whether with their poses."""
+    calls: list[tuple[int, bool]] = []
+
+    def note(
+        overlay: PoseOverlay, canvas_bgr: NDArray[np.uint8], scored: Scored, *, pose: bool = True
+    ) -> None:
+        calls.append((scored.frame, pose))
+
+    monkeypatch.setattr(PoseOverlay, "draw", note)
+    return calls
+
+
+class ScoredBench(Bench):
+    """A bench whose frames come 30 times a second, with scores that a test sets."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(monkeypatch)
+        self.scores: dict[Stream, Scored] = {}
+        self.windows = Windows(
+            self.said.append, scores=self.scores.get, gui=self.gui, clock=lambda: self.now
+        )
+
+    def frame(self, stream: Stream, number: int) -> None:
+        self.now = 100 + number / 30
+        self.windows.deliver(replace(raw_frame(stream), number=number))
+        self.step()
+
+    def score(self, stream: Stream, number: int, result: Result | None = None) -> None:
+        self.scores[stream] = scored_of(number, stream=stream, result=result)
+
+
+@pytest.fixture
+def scored_bench(monkeypatch: pytest.MonkeyPatch) -> ScoredBench:
+    return ScoredBench(monkeypatch)
+
+
+def test_the_latest_score_is_drawn_on_the_latest_frame(
+    scored_bench: ScoredBench, drawn: list[tuple[int, bool]]
+) -> None:
+    stream = stream_of()
+    scored_bench.frame(stream, 0)
+    assert drawn == []  # shown at once, though there is no score yet
+    assert title_of("cam") in scored_bench.gui.shown
+    scored_bench.score(stream, 0)
+    scored_bench.frame(stream, 1)
+    scored_bench.frame(stream, 2)
+    scored_bench.score(stream, 2)
+    scored_bench.frame(stream, 4)
+    assert drawn == [(0, True), (0, True), (2, True)]
+
+
+def test_a_pose_that_is_too_old_is_dropped_and_then_its_score(
+    scored_bench: ScoredBench, drawn: list[tuple[int, bool]]
+) -> None:
+    stream = stream_of()
+    scored_bench.frame(stream, 0)
+    scored_bench.score(stream, 0)
+    for number in range(1, 90):
+        scored_bench.frame(stream, number)
+    with_pose = [pose for _, pose in drawn]
+    assert with_pose == [True] * 9 + [False] * 51  # 0.3 s, and 2 s
+
+
+def test_that_the_reference_has_ended_stays(
+    scored_bench: ScoredBench, drawn: list[tuple[int, bool]]
+) -> None:
+    stream = stream_of()
+    scored_bench.score(stream, 0, result_of(score=None, reason=ENDED))
+    for number in range(100):
+        scored_bench.frame(stream, number)
+    assert drawn[-1] == (0, False)
+    assert len(drawn) == 100
+
+
+def test_a_score_of_a_frame_that_no_window_showed_is_drawn(
+    scored_bench: ScoredBench, drawn: list[tuple[int, bool]]
+) -> None:
+    stream = stream_of()
+    scored_bench.frame(stream, 0)
+    scored_bench.score(stream, 7)  # skipped here
+    scored_bench.frame(stream, 8)
+    scored_bench.score(stream, 9)  # delivered, but not yet shown
+    scored_bench.frame(stream, 10)
+    scored_bench.score(stream, 12)
+    scored_bench.frame(stream, 11)
+    assert drawn == [(7, True), (9, True), (12, True)]
+
+
+def test_each_window_has_its_own_score(
+    scored_bench: ScoredBench, drawn: list[tuple[int, bool]]
+) -> None:
+    one, two = stream_of("one", 1), stream_of("two", 2)
+    scored_bench.score(one, 3)
+    scored_bench.frame(one, 3)
+    scored_bench.frame(two, 3)
+    assert drawn == [(3, True)]
+
+
+def test_a_silent_camera_has_no_score(
+    scored_bench: ScoredBench, drawn: list[tuple[int, bool]]
+) -> None:
+    stream = stream_of()
+    scored_bench.score(stream, 0)
+    scored_bench.frame(stream, 0)
+    scored_bench.step(after_s=5)
+    assert "no signal" in scored_bench.lines[-1]
+    assert drawn == [(0, True)]
+
+
+def test_without_scoring_nothing_is_drawn(bench: Bench, drawn: list[tuple[int, bool]]) -> None:
+    bench.show(stream_of())
+    assert title_of("cam") in bench.gui.shown
+    assert drawn == []

@@ -18,7 +18,7 @@ from udpstream.adapters.avi import MAX_FILE_BYTES, AviSeries
 from udpstream.adapters.codec import encode
 from udpstream.adapters.pose_overlay import PoseOverlay
 from udpstream.core.pose.tally import Summary
-from udpstream.errors import RecordingError
+from udpstream.errors import UdpStreamError
 from udpstream.frame import Frame, Stream
 from udpstream.protocol import Codec
 from udpstream.scored import Scored
@@ -68,7 +68,7 @@ class Annotated:
         Args:
             folder_of: names the folder for a stream's file, which must exist then. Called
                 once a stream, on a thread of its own, so it may wait for a recording to
-                make its folder; what it raises of RecordingError is said, and ends this
+                make its folder; what it raises of UdpStreamError is said, and ends this
                 stream's file alone.
             say: takes messages for the user; called from the files' threads.
             waits: have `scored` wait where it would skip a frame: for a recording, which
@@ -157,6 +157,7 @@ class _Annotation:
         self._put = 0
         self._skipped = 0
         self._finishing = False
+        self._written_out = False
         self._error: str | None = None
         self._thread = threading.Thread(target=self._run, name=f"annotate {stream.camera}")
         self._thread.start()
@@ -186,18 +187,15 @@ class _Annotation:
         self._thread.join()
 
     def summary(self) -> AnnotatedSummary:
-        series = self._series
-        files = list(series.files)
+        files = list(self._series.files)
         written = sum(file.frames for file in files)
         with self._changed:
-            skipped = self._skipped + series.no_slot
-            if self._error is not None:
-                skipped = self._put - written
+            at_rest = self._written_out or self._error is not None
             return AnnotatedSummary(
                 stream=self._stream,
-                files=tuple(series.folder / file.name for file in files),
+                files=tuple(self._series.folder / file.name for file in files),
                 frames_written=written,
-                frames_skipped=skipped,
+                frames_skipped=self._put - written if at_rest else self._skipped,
                 error=self._error,
             )
 
@@ -214,7 +212,8 @@ class _Annotation:
             self._series.folder = self._folder_of(self._stream)
             self._write()
             self._series.end_file()
-        except RecordingError as error:
+            self._written_out = True
+        except UdpStreamError as error:
             self._fail(error)
         summary = self.summary()
         if summary.frames_skipped and summary.error is None:
@@ -262,7 +261,7 @@ class _Annotation:
             captured_at=None, received_at=scored.time_s, latency_s=None,
         )  # fmt: skip
 
-    def _fail(self, error: RecordingError) -> None:
+    def _fail(self, error: UdpStreamError) -> None:
         with self._changed:
             self._error = str(error)
             self._queue.clear()
