@@ -11,13 +11,27 @@ import typer
 from udpstream import __version__
 from udpstream.adapters.codec import DEFAULT_QUALITY
 from udpstream.adapters.udp import DEFAULT_RECEIVE_BUFFER_BYTES
-from udpstream.cli import posing
+from udpstream.cli import posing, rescoring
 from udpstream.cli.bench import bench
 from udpstream.cli.options import Parity, Size, parse_parity, parse_size, writable_file
+from udpstream.cli.scoring import (
+    CountdownOption,
+    LoopOption,
+    Metric,
+    MetricOption,
+    Mirror,
+    MirrorOption,
+    OverlayOption,
+    Sync,
+    SyncOption,
+    WindowOption,
+    score_options,
+)
 from udpstream.core.fec import DEFAULT_MAX_PERCENT
 from udpstream.core.picture import Limits
 from udpstream.core.reassembly import LATENCY_BUDGET_S
 from udpstream.protocol import DEFAULT_DATAGRAM_BYTES, MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES
+from udpstream.scoring import WINDOW_S
 
 app = typer.Typer(
     name="udpstream",
@@ -269,8 +283,26 @@ def _receive(
             min=1.0, max=10_000.0, metavar="MS", help="How long a frame may wait for repair."
         ),
     ] = LATENCY_BUDGET_S * 1e3,
+    score: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="REFERENCE",
+            exists=True,
+            dir_okay=False,
+            help="Score the person in view against this dance: a video, or the CSV that "
+            "'udpstream reference' made of it. The options below say how.",
+        ),
+    ] = None,
+    sync: SyncOption = Sync.auto,
+    countdown: CountdownOption = None,
+    mirror: MirrorOption = Mirror.auto,
+    metric: MetricOption = Metric.motion,
+    window: WindowOption = WINDOW_S,
+    loop_reference: LoopOption = False,
+    overlay: OverlayOption = False,
+    model: posing.ModelOption = None,
 ) -> None:
-    """Receive cameras: show them, and record them as they come."""
+    """Receive cameras: show them, record them as they come, and score who dances there."""
     from udpstream.cli.receiving import ReceiveOptions, receive
 
     receive(
@@ -287,6 +319,18 @@ def _receive(
             seconds=seconds,
             stats=stats,
             latency_budget_s=latency_budget / 1e3,
+            score=score_options(
+                score,
+                sync=sync,
+                mirror=mirror,
+                metric=metric,
+                window_s=window,
+                countdown_s=countdown,
+                loop=loop_reference,
+                model=model,
+                overlay=overlay,
+            ),
+            score_to=record,
         )
     )
 
@@ -311,6 +355,7 @@ def _demo(
 
 app.command(name="model")(posing.show_model)
 app.command(name="reference")(posing.make_reference_file)
+app.command(name="score")(rescoring.score)
 
 
 @app.command(name="doctor")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -15,6 +16,7 @@ from udpstream.adapters.recorder import Recorder, RecordingSummary
 from udpstream.adapters.screen import screen_problem
 from udpstream.adapters.udp import Offload
 from udpstream.adapters.window import Windows
+from udpstream.cli.scoring import LiveScoring, ScoreOptions, load_score_reference
 from udpstream.cli.signals import StopSignals
 from udpstream.cli.terminal import (
     StatusLine,
@@ -51,6 +53,8 @@ class ReceiveOptions:
     seconds: float | None
     stats: Path | None
     latency_budget_s: float
+    score: ScoreOptions | None = None
+    score_to: Path = Path("recordings")  # where nothing is recorded
 
 
 class FrameLimit:
@@ -91,50 +95,59 @@ def receive(options: ReceiveOptions) -> None:
             the statistics cannot be written.
     """
     host, port = split_host_port(options.address, default_host="0.0.0.0")
-    windows = _windows(options.display)
-    recorder = (
-        Recorder(options.record, raw_codec=options.record_raw_as, say=say)
-        if options.record
-        else None
-    )
-    sinks: list[Sink] = [sink for sink in (recorder, windows) if sink is not None]
-    try:
-        with StopSignals() as signals:
-            receiver = Receiver(
-                host,
-                port,
-                wire=options.wire,
-                classic_size_wh=options.size_wh,
-                receive_buffer_bytes=options.receive_buffer_bytes,
-                latency_budget_s=options.latency_budget_s,
-                offload=options.offload,
-                queue_frames=0,
-                sinks=[FrameLimit(options.frames, sinks, signals.event)],
-                say=say,
-            )
-            with receiver, StatusLine() as status:
-                say(f"listening on {receiver.address}; Ctrl+C ends")
-                _watch(receiver, windows, status, signals.event, options.seconds)
-            if receiver.error is not None:
-                raise receiver.error
-    finally:
-        if recorder is not None:
-            recorder.close()
+    with contextlib.ExitStack() as closing, StopSignals() as signals:
+        recorder = None
+        if options.record:
+            recorder = Recorder(options.record, raw_codec=options.record_raw_as, say=say)
+            closing.callback(recorder.close)
+        scoring = _scoring(options, recorder, signals.event)
+        if scoring is not None:
+            closing.callback(scoring.close)
+        windows = _windows(options.display, scoring)
         if windows is not None:
-            windows.close()
+            closing.callback(windows.close)
+        sinks: list[Sink] = [sink for sink in (recorder, scoring, windows) if sink is not None]
+        receiver = Receiver(
+            host,
+            port,
+            wire=options.wire,
+            classic_size_wh=options.size_wh,
+            receive_buffer_bytes=options.receive_buffer_bytes,
+            latency_budget_s=options.latency_budget_s,
+            offload=options.offload,
+            queue_frames=0,
+            sinks=[FrameLimit(options.frames, sinks, signals.event)],
+            say=say,
+        )
+        with receiver, StatusLine() as status:
+            say(f"listening on {receiver.address}; Ctrl+C ends")
+            _watch(receiver, windows, scoring, status, signals.event, options.seconds)
+        if receiver.error is not None:
+            raise receiver.error
     try:
         if options.stats is not None:
-            _write_stats(options.stats, _stats(receiver, recorder, windows))
+            _write_stats(options.stats, _stats(receiver, recorder, windows, scoring))
     finally:
-        _print_summary(receiver, recorder, windows)
+        _print_summary(receiver, recorder, windows, scoring)
 
 
-def _windows(display: Literal["auto", "on", "off"]) -> Windows | None:
+def _scoring(
+    options: ReceiveOptions, recorder: Recorder | None, stop: threading.Event
+) -> LiveScoring | None:
+    if options.score is None:
+        return None
+    reference = load_score_reference(options.score, stop)
+    if reference is None:
+        return None
+    return LiveScoring(reference, options.score, options.score_to, recorder)
+
+
+def _windows(display: Literal["auto", "on", "off"], scoring: LiveScoring | None) -> Windows | None:
     if display == "off":
         return None
     problem = screen_problem()
     if problem is None:
-        return Windows(say)
+        return Windows(say, scores=None if scoring is None else scoring.latest)
     if display == "on":
         raise DisplayError(f"{problem}. Use --display off, or start it where there is a screen.")
     say(f"no window: {problem}")
@@ -144,6 +157,7 @@ def _windows(display: Literal["auto", "on", "off"]) -> Windows | None:
 def _watch(
     receiver: Receiver,
     windows: Windows | None,
+    scoring: LiveScoring | None,
     status: StatusLine,
     stop: threading.Event,
     seconds: float | None,
@@ -158,12 +172,21 @@ def _watch(
         elif not windows.step(_STEP_S):
             return
         if now_s >= status_s:
-            lines = [stream_status(report) for report in receiver.live_reports()]
+            lines = []
+            for report in receiver.live_reports():
+                lines.append(stream_status(report))
+                if scoring is not None:
+                    lines += scoring.status(report.stream)
             status.show(lines or ["waiting for a camera"])
             status_s = now_s + _STATUS_PERIOD_S
 
 
-def _print_summary(receiver: Receiver, recorder: Recorder | None, windows: Windows | None) -> None:
+def _print_summary(
+    receiver: Receiver,
+    recorder: Recorder | None,
+    windows: Windows | None,
+    scoring: LiveScoring | None,
+) -> None:
     recordings = recorder.recordings() if recorder is not None else []
     reports = receiver.reports()
     for report in reports:
@@ -174,12 +197,17 @@ def _print_summary(receiver: Receiver, recorder: Recorder | None, windows: Windo
         for recording in recordings:
             if recording.stream == report.stream:
                 print_lines(recording_summary(recording))
+        if scoring is not None:
+            print_lines(scoring.summary(report.stream))
     if not reports:
         print_lines([f"no frames came to {receiver.address}"])
 
 
 def _stats(
-    receiver: Receiver, recorder: Recorder | None, windows: Windows | None
+    receiver: Receiver,
+    recorder: Recorder | None,
+    windows: Windows | None,
+    scoring: LiveScoring | None,
 ) -> dict[str, object]:
     streams = []
     for report in receiver.reports():
@@ -190,6 +218,8 @@ def _stats(
                 **windows.counts(report.stream),
                 "latency_ms": windows.latency_ms(report.stream),
             }
+        if scoring is not None:
+            entry["score"] = scoring.stats(report.stream)
         streams.append(entry)
     return {
         "address": receiver.address,

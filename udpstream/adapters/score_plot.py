@@ -1,0 +1,328 @@
+"""``result.png``: a session on one page.
+
+    +--------------------------------------+
+    | 78  CORRECT STEPS  great             |   what it came to
+    | score  ~~~~~~~..~~~~~~~~~~~~~~~~~~~ |   over time, with the score to pass
+    | limbs  ============================= |   a row each, by how far it was off
+    | [picture] [picture] [picture] ...    |   the worst moments
+    +--------------------------------------+
+
+What is kept of a session is bounded, however long it lasts. Matplotlib draws, which
+MediaPipe brings along; it is loaded when the first page is drawn.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from udpstream.adapters import overlay
+from udpstream.adapters.codec import decode, encode
+from udpstream.adapters.pose_overlay import draw_limbs, draw_reference, limb_stroke
+from udpstream.core.jpeg import jpeg_size
+from udpstream.core.pose.scale import PASS_SCORE, grade_of, verdict_of
+from udpstream.core.pose.tally import WORST_MOMENTS, Summary, Tally
+from udpstream.errors import PoseError
+from udpstream.protocol import Codec
+from udpstream.scored import Scored
+from udpstream.scoring import CORRECT, LIMBS
+
+MAX_BINS = 2048
+
+_FIRST_BIN_S = 0.2
+_PICTURE_WH = 480, 360
+_PICTURE_QUALITY = 85
+
+_SIZE_IN = 12.0, 9.0
+_DOTS_PER_IN = 110
+_MOST_DEG = 60.0  # the end of the colours
+_GOOD, _BAD, _INK, _SOFT, _EMPTY = "#178a4c", "#c6283a", "#22262b", "#6b7280", "#e8eaee"
+
+
+class Curves:
+    """Score and limb errors over time, as means over bins of equal length.
+
+    Where there would be more than MAX_BINS, they become twice as long.
+
+    Attributes:
+        bin_s: how long one is.
+    """
+
+    def __init__(self) -> None:
+        self.bin_s = _FIRST_BIN_S
+        self._sums = np.zeros((MAX_BINS, 1 + len(LIMBS)))
+        self._counts = np.zeros((MAX_BINS, 1 + len(LIMBS)), np.int64)
+        self._used = 0
+
+    def add(self, scored: Scored) -> None:
+        """Count a frame in, scored or not."""
+        result = scored.result
+        place = int(max(scored.time_s, 0.0) / self.bin_s)
+        while place >= MAX_BINS:
+            self._halve()
+            place = int(scored.time_s / self.bin_s)
+        self._used = max(self._used, place + 1)
+        values = (result.score, *(result.limbs_deg[limb] for limb in LIMBS))
+        for column, value in enumerate(values):
+            if value is not None:
+                self._sums[place, column] += value
+                self._counts[place, column] += 1
+
+    def means(self) -> NDArray[np.float64]:
+        """Return `(n, 10)`: of each bin, the score and LIMBS in degrees; NaN: not known."""
+        counts = self._counts[: self._used]
+        means = self._sums[: self._used] / np.maximum(counts, 1)
+        return np.where(counts > 0, means, np.nan)
+
+    def _halve(self) -> None:
+        """Make one of two bins."""
+        for column in (self._sums, self._counts):
+            pairs = column[0::2] + column[1::2]
+            column[: len(pairs)], column[len(pairs) :] = pairs, 0
+        self._used = -(-self._used // 2)
+        self.bin_s *= 2
+
+
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """One of the worst moments.
+
+    Attributes:
+        time_s: when.
+        score: 0 to 100.
+        hint: what was off; "" where nothing stood out.
+        jpeg: the picture, small, with the pose and the reference's.
+    """
+
+    time_s: float
+    score: float
+    hint: str
+    jpeg: bytes
+
+
+class WorstMoments:
+    """Keeps the pictures of the moments that the summary calls the worst."""
+
+    def __init__(self) -> None:
+        self._tally = Tally()
+        self._kept: dict[float, Worst] = {}
+
+    def add(self, scored: Scored) -> None:
+        """Look whether a frame is among the worst, and keep its picture then."""
+        result = scored.result
+        self._tally.add(scored.time_s, result.score, None, {}, correct=False)
+        if result.score is None:
+            return
+        worst = {each.time_s for each in self._tally.summary(lag_s=None, mirrored=False).worst}
+        if scored.time_s in worst and scored.time_s not in self._kept:
+            hint = "" if result.hint is None else str(result.hint)
+            self._kept[scored.time_s] = Worst(scored.time_s, result.score, hint, _drawn(scored))
+        self._kept = {time_s: kept for time_s, kept in self._kept.items() if time_s in worst}
+
+    def all(self) -> list[Worst]:
+        """Return them in the order of their times."""
+        return [self._kept[time_s] for time_s in sorted(self._kept)]
+
+
+class ScorePlot:
+    """Keeps what the page needs, and draws it."""
+
+    def __init__(self) -> None:
+        self._curves = Curves()
+        self._worst = WorstMoments()
+
+    def add(self, scored: Scored) -> None:
+        """Take a frame in."""
+        self._curves.add(scored)
+        self._worst.add(scored)
+
+    def png(self, summary: Summary, camera: str, reference: str) -> bytes:
+        """Return the page as a PNG file's bytes; it takes a second.
+
+        Args:
+            summary: what the session came to.
+            camera: whose it is.
+            reference: what it was compared with.
+
+        Raises:
+            PoseError: Matplotlib is not installed.
+        """
+        try:
+            from matplotlib.backends.backend_agg import FigureCanvasAgg
+            from matplotlib.figure import Figure
+        except ImportError as error:
+            raise PoseError(
+                "Matplotlib, which draws the result, is not installed: pip install "
+                "'udpstream[pose]'"
+            ) from error
+        # Not by pyplot, which keeps figures, and looks for a screen.
+        figure = Figure(figsize=_SIZE_IN, dpi=_DOTS_PER_IN, facecolor="white")
+        _Page(figure, summary, self._curves, self._worst.all()).draw(camera, reference)
+        file = io.BytesIO()
+        canvas: Any = FigureCanvasAgg(figure)
+        canvas.print_png(file)
+        return file.getvalue()
+
+
+def _drawn(scored: Scored) -> bytes:
+    """Return a scored frame with both poses as a small JPEG."""
+    canvas_bgr = overlay.canvas(scored.image_bgr, _PICTURE_WH)
+    result = scored.result
+    if scored.landmarks is not None:
+        draw_limbs(canvas_bgr, scored.landmarks, result.limbs_deg)
+    if scored.reference is not None:
+        draw_reference(
+            canvas_bgr, scored.reference, scored.reference_aspect, mirrored=result.mirrored,
+            marked=None if result.hint is None else result.hint.limb,
+        )  # fmt: skip
+    return encode(Codec.JPEG, canvas_bgr, _PICTURE_QUALITY).tobytes()
+
+
+class _Page:
+    """The page while it is drawn. Matplotlib's types are not known everywhere: Any."""
+
+    def __init__(self, figure: Any, summary: Summary, curves: Curves, worst: list[Worst]) -> None:
+        self._figure = figure
+        self._summary = summary
+        self._worst = worst
+        self._means = curves.means()
+        if not len(self._means):
+            self._means = np.full((1, 1 + len(LIMBS)), np.nan)
+        self._edges_s = np.arange(len(self._means) + 1) * curves.bin_s
+
+    def draw(self, camera: str, reference: str) -> None:
+        bottom = 0.30 if self._worst else 0.07
+        grid = self._figure.add_gridspec(
+            2, 2, left=0.125, right=0.945, top=0.86, bottom=bottom,
+            height_ratios=(1.0, 1.05), width_ratios=(1.0, 0.016), hspace=0.10, wspace=0.03,
+        )  # fmt: skip
+        score = self._figure.add_subplot(grid[0, 0])
+        limbs = self._figure.add_subplot(grid[1, 0], sharex=score)
+        self._draw_head(camera, reference)
+        self._draw_score(score)
+        self._draw_limbs(limbs, self._figure.add_subplot(grid[1, 1]))
+        self._draw_worst()
+
+    def _draw_head(self, camera: str, reference: str) -> None:
+        summary, text = self._summary, self._figure.text
+        if summary.mean_score is None:
+            text(0.03, 0.925, "no score", size=24, weight="bold", color=_SOFT)
+            headline = ", ".join(summary.unscored) or "no frames"
+        else:
+            verdict = verdict_of(summary.mean_score)
+            colour = _GOOD if verdict == CORRECT else _BAD
+            text(0.03, 0.922, f"{summary.mean_score:.0f}", size=34, weight="bold", color=colour)
+            text(0.115, 0.948, verdict, size=15, weight="bold", color=colour)
+            headline = f"{grade_of(summary.mean_score)};  {_share(summary)}"
+        x = 0.115 if summary.mean_score is not None else 0.2
+        text(x, 0.920, headline, size=11, color=_INK)
+        for line, words in enumerate(
+            (f"{_short(camera)}  against  {_short(reference)}", _standing(summary))
+        ):
+            text(0.945, 0.948 - 0.028 * line, words, size=10, color=_SOFT, ha="right")
+
+    def _draw_score(self, axes: Any) -> None:
+        middles_s = (self._edges_s[:-1] + self._edges_s[1:]) / 2
+        score = self._means[:, 0]
+        axes.axhspan(PASS_SCORE, 100, color=_GOOD, alpha=0.05, lw=0)
+        axes.axhline(PASS_SCORE, color=_SOFT, lw=1, ls=(0, (4, 3)))
+        axes.fill_between(middles_s, score, PASS_SCORE, where=score >= PASS_SCORE,
+                          interpolate=True, color=_GOOD, alpha=0.22, lw=0)  # fmt: skip
+        axes.fill_between(middles_s, score, PASS_SCORE, where=score <= PASS_SCORE,
+                          interpolate=True, color=_BAD, alpha=0.22, lw=0)  # fmt: skip
+        axes.plot(middles_s, score, color=_INK, lw=1.4, solid_joinstyle="round")
+        for number, moment in enumerate(self._worst, start=1):
+            axes.plot(moment.time_s, moment.score, "o", ms=15, color="white",
+                      mec=_INK, mew=1.0, clip_on=False, zorder=5)  # fmt: skip
+            axes.text(moment.time_s, moment.score, number, size=9, weight="bold", color=_INK,
+                      ha="center", va="center_baseline", zorder=6)  # fmt: skip
+        self._draw_gaps(axes, score)
+        axes.set_xlim(self._edges_s[0], self._edges_s[-1])
+        axes.set_ylim(0, 103)
+        axes.set_yticks([0, 25, 50, 75, 100], ["0", "25", "50  passes", "75", "100"])
+        axes.set_ylabel("score", color=_INK)
+        axes.tick_params(labelbottom=False)
+        _tidy(axes)
+
+    def _draw_gaps(self, axes: Any, score: NDArray[np.float64]) -> None:
+        """Shade where there was no score."""
+        unknown = np.concatenate([[False], np.isnan(score), [False]])
+        begins, ends = (np.flatnonzero(np.diff(unknown.astype(int)) == step) for step in (1, -1))
+        for begin, end in zip(begins, ends, strict=True):
+            axes.axvspan(self._edges_s[begin], self._edges_s[end], color=_EMPTY, lw=0, zorder=0)
+            if (end - begin) > 0.12 * len(score):
+                middle_s = (self._edges_s[begin] + self._edges_s[end]) / 2
+                axes.text(middle_s, 8, "no score", size=9, color=_SOFT, ha="center")
+
+    def _draw_limbs(self, axes: Any, bar: Any) -> None:
+        from matplotlib.colors import ListedColormap
+
+        steps_deg = np.linspace(0, _MOST_DEG, 256)
+        colours = ListedColormap(
+            [tuple(each / 255 for each in limb_stroke(deg).colour[::-1]) for deg in steps_deg]
+        )
+        colours.set_bad(_EMPTY)
+        rows = np.ma.masked_invalid(self._means[:, 1:].T)
+        heat = axes.pcolormesh(self._edges_s, np.arange(len(LIMBS) + 1), rows,
+                               cmap=colours, vmin=0, vmax=_MOST_DEG, rasterized=True)  # fmt: skip
+        axes.hlines(np.arange(1, len(LIMBS)), *self._edges_s[[0, -1]], color="white", lw=2)
+        axes.set_yticks(np.arange(len(LIMBS)) + 0.5, LIMBS)
+        axes.invert_yaxis()
+        axes.set_xlabel("seconds", color=_INK)
+        _tidy(axes)
+        axes.tick_params(axis="y", length=0)
+        scale = self._figure.colorbar(heat, cax=bar, ticks=[0, 20, 40, 60])
+        scale.outline.set_visible(False)
+        scale.ax.set_yticklabels(["0°", "20°", "40°", "60°"])
+        scale.ax.tick_params(colors=_SOFT, labelsize=9, length=0)
+
+    def _draw_worst(self) -> None:
+        """Put the pictures in a row, as wide as they can be for it to hold them all."""
+        width = (0.945 - 0.03) / WORST_MOMENTS
+        for place, moment in enumerate(self._worst):
+            axes = self._figure.add_axes((0.03 + place * width, 0.065, width - 0.012, 0.165))
+            axes.imshow(_rgb(moment.jpeg))
+            axes.set_anchor("S")
+            axes.axis("off")
+            x = 0.03 + place * width + (width - 0.012) / 2
+            head = f"{place + 1}   {moment.time_s:.1f} s   score {moment.score:.0f}"
+            self._figure.text(x, 0.040, head, size=9.5, weight="bold", color=_INK, ha="center")
+            self._figure.text(x, 0.018, moment.hint, size=8, color=_BAD, ha="center")
+
+
+def _tidy(axes: Any) -> None:
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.tick_params(colors=_SOFT, labelcolor=_INK, labelsize=9.5, length=3)
+
+
+def _share(summary: Summary) -> str:
+    return f"{summary.correct_share or 0:.0%} of {summary.scored:,} scored frames correct"
+
+
+def _standing(summary: Summary) -> str:
+    """Return lag, mirror, and what had no score, in a line."""
+    words = []
+    if summary.lag_s is not None:
+        words.append(f"{abs(summary.lag_s):.2f} s {'behind' if summary.lag_s > 0 else 'ahead'}")
+    if summary.mirrored:
+        words.append("mirrored")
+    without = summary.frames - summary.scored
+    if without:
+        reason = next(iter(summary.unscored), "")
+        words.append(f"{without:,} frames without a score, mostly: {reason}")
+    return ",  ".join(words)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 40 else f"...{name[-37:]}"
+
+
+def _rgb(jpeg: bytes) -> NDArray[np.uint8]:
+    image_bgr = decode(Codec.JPEG, jpeg, jpeg_size(jpeg))
+    return cast(NDArray[np.uint8], cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB))

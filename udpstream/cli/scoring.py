@@ -1,0 +1,361 @@
+"""``receive --score`` and ``udpstream score``: a performer against a reference.
+
+The options of both stand here, and what does the work is loaded when it is wanted.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from udpstream.adapters.recorder import Recorder
+from udpstream.cli.posing import load_reference
+from udpstream.cli.terminal import say
+from udpstream.core.ledger import StreamReport
+from udpstream.core.pose.tally import Summary
+from udpstream.core.reference import Reference
+from udpstream.errors import PoseError
+from udpstream.frame import Frame, Stream
+from udpstream.scored import Scored, ScoreSink
+
+if TYPE_CHECKING:
+    from udpstream.performance import ScoringOptions
+    from udpstream.pose import PoseTracker
+
+
+class Sync(StrEnum):
+    """See `scoring.Scorer`."""
+
+    auto = "auto"
+    start = "start"
+    none = "none"
+
+
+class Mirror(StrEnum):
+    """See `scoring.Scorer`."""
+
+    auto = "auto"
+    on = "on"
+    off = "off"
+
+
+class Metric(StrEnum):
+    """See `scoring.Scorer`."""
+
+    motion = "motion"
+    cosine = "cosine"
+
+
+SyncOption = Annotated[
+    Sync,
+    typer.Option(
+        help="auto finds how far the performer is behind and follows it; start has the reference "
+        "begin with the first pose, or after --countdown; none takes the best match anywhere."
+    ),
+]
+MirrorOption = Annotated[
+    Mirror, typer.Option(help="Whether it is done mirrored: auto finds out in the first seconds.")
+]
+MetricOption = Annotated[
+    Metric, typer.Option(help="cosine: the original one, for comparison; calls anything correct.")
+]
+WindowOption = Annotated[
+    float,
+    typer.Option(
+        "--window", min=0.5, max=10.0, metavar="S", help="Seconds that a score is taken over."
+    ),
+]
+CountdownOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0, metavar="S", help="With --sync start: begin so long after the first frame."
+    ),
+]
+LoopOption = Annotated[
+    bool, typer.Option("--loop-reference", help="Begin the reference anew where it ends.")
+]
+OverlayOption = Annotated[
+    bool, typer.Option("--overlay", help="Also write annotated.avi, with the scores drawn.")
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreOptions:
+    """What to score against, and how.
+
+    Attributes:
+        reference: a ``.csv``, or a video.
+        scoring: how.
+        model: the pose model's file, if it is not to be found or fetched.
+        overlay: whether to write annotated.avi.
+    """
+
+    reference: Path
+    scoring: ScoringOptions
+    model: Path | None
+    overlay: bool
+
+    def about(self) -> dict[str, object]:
+        """What is to be said of it in files."""
+        scoring = self.scoring
+        return {
+            "reference": str(self.reference),
+            "metric": scoring.metric,
+            "sync": scoring.sync,
+            "countdown_s": scoring.start_s,
+            "mirror": scoring.mirror,
+            "window_s": scoring.window_s,
+            "loop": scoring.loop,
+        }
+
+
+def score_options(
+    reference: Path | None,
+    *,
+    sync: Sync,
+    mirror: Mirror,
+    metric: Metric,
+    window_s: float,
+    countdown_s: float | None,
+    loop: bool,
+    model: Path | None,
+    overlay: bool,
+) -> ScoreOptions | None:
+    """Put the options together; None without a reference.
+
+    Raises:
+        typer.BadParameter: they do not go together.
+    """
+    from udpstream.performance import ScoringOptions
+
+    scoring = ScoringOptions(
+        metric=metric.value,
+        mirror=mirror.value,
+        sync=sync.value,
+        start_s=countdown_s,
+        window_s=window_s,
+        loop=loop,
+    )
+    if reference is None:
+        if scoring != ScoringOptions() or model is not None or overlay:
+            raise typer.BadParameter(
+                "--sync, --mirror, --metric, --window, --countdown, --loop-reference, --model "
+                "and --overlay say how to score: give a reference with --score"
+            )
+        return None
+    if countdown_s is not None and sync is not Sync.start:
+        raise typer.BadParameter("--countdown says when to start: add --sync start")
+    return ScoreOptions(reference=reference, scoring=scoring, model=model, overlay=overlay)
+
+
+class LiveScoring:
+    """What ``receive --score`` does beside receiving: a sink, and what came of it."""
+
+    def __init__(
+        self,
+        reference: Reference,
+        options: ScoreOptions,
+        directory: Path,
+        recorder: Recorder | None,
+    ) -> None:
+        """Begin to load the pose model.
+
+        Args:
+            reference: what the performers are compared with.
+            options: how.
+            directory: where files go in folders of their own, if nothing is recorded.
+            recorder: in whose folders they go.
+
+        Raises:
+            BadReferenceError: too little of a body is seen in the reference.
+        """
+        from udpstream.adapters.annotated import Annotated as AnnotatedVideo
+        from udpstream.adapters.score_files import ScoreFiles, ScoreFolders
+        from udpstream.performance import Performances, Scoring
+
+        self._model = options.model
+        self._recorder = recorder
+        self._stop = threading.Event()
+        self._fetching = ""
+        folder_of = ScoreFolders(directory, recorder)
+        self._files = ScoreFiles(folder_of, options.about(), say, details=self._details)
+        self._annotated = AnnotatedVideo(folder_of, say) if options.overlay else None
+        sinks: list[ScoreSink] = [_Endings(self), self._files]
+        if self._annotated is not None:
+            sinks.append(self._annotated)
+        self.performances = Performances(reference, options.scoring, sinks, say)
+        self._scoring = Scoring(self.performances, self._make_tracker, say)
+
+    # A sink's
+
+    def deliver(self, frame: Frame) -> None:
+        """Have a frame scored, if there is time for it."""
+        self._scoring.deliver(frame)
+
+    def ended(self, stream: Stream, report: StreamReport) -> None:
+        """Have the stream's session ended."""
+        self._scoring.ended(stream, report)
+
+    def update(self, report: StreamReport) -> None:
+        """Have ``session.json`` say how it goes."""
+        self.note(report.stream)
+
+    # For the command
+
+    def latest(self, stream: Stream) -> Scored | None:
+        """Return the latest scored frame of a stream."""
+        return self.performances.latest(stream)
+
+    def status(self, stream: Stream) -> list[str]:
+        """Return what to say of a stream while it runs."""
+        if self._scoring.failure is not None:
+            return []
+        if self._fetching:
+            return [f"  {self._fetching}"]
+        scored = self.latest(stream)
+        return ["  waiting for the first pose" if scored is None else _status(scored)]
+
+    def summary(self, stream: Stream) -> list[str]:
+        """Return what to say of a stream in the end."""
+        summary = self.performances.summary(stream)
+        if summary is None:
+            return [f"  score     none: {self._scoring.failure or 'no frame was scored'}"]
+        lines = [*summary_lines(summary), self._times(stream)]
+        if self._annotated is not None:
+            paths = [
+                path
+                for each in self._annotated.summaries()
+                if each.stream == stream
+                for path in each.files
+            ]
+            lines += [f"  annotated {path}" for path in paths]
+        return lines + [f"  result    {path}" for path in self._files.written(stream)]
+
+    def stats(self, stream: Stream) -> dict[str, object]:
+        """Return scores, counts and times of a stream for ``--stats`` and ``session.json``."""
+        from udpstream.adapters.score_files import summary_dict
+
+        summary = self.performances.summary(stream)
+        return {
+            **({} if summary is None else summary_dict(summary)),
+            **self._details(stream),
+            "failure": self._scoring.failure,
+        }
+
+    def note(self, stream: Stream) -> None:
+        """Have ``session.json`` hold the latest."""
+        if self._recorder is not None:
+            self._recorder.note(stream, "score", self.stats(stream))
+
+    def close(self) -> None:
+        """Finish the frames in hand, and write all results."""
+        self._stop.set()
+        self._scoring.close()
+        if self._annotated is not None:
+            self._annotated.close()
+
+    def _details(self, stream: Stream) -> dict[str, object]:
+        counts, times_ms = self._scoring.counts(stream), self._scoring.times_ms(stream)
+        return {"poses": {**counts, "times_ms": times_ms}}
+
+    def _times(self, stream: Stream) -> str:
+        counts, times_ms = self._scoring.counts(stream), self._scoring.times_ms(stream)
+        medians = {name: times["p50"] or 0.0 for name, times in times_ms.items()}
+        return (
+            f"  poses     {counts['found']:,} found, {counts['nobody']:,} nobody, "
+            f"{counts['skipped']:,} frames skipped; p50 {medians['pose']:.0f} ms, "
+            f"shown after {medians['result']:.0f}"
+        )
+
+    def _make_tracker(self) -> PoseTracker:
+        """On a thread of the scoring's own, so that the link does not wait for a download."""
+        from udpstream.adapters import model
+        from udpstream.pose import PoseTracker
+
+        path = model.present_model(self._model)
+        if path is None:
+            say(
+                f"fetching the pose model, once: {model.FETCH_BYTES / 1e6:.0f} MB; then scores come"
+            )
+            try:
+                path = model.find_model(self._model, progress=self._progress, stop=self._stop)
+            finally:
+                self._fetching = ""
+        return PoseTracker(path)
+
+    def _progress(self, done: int, of: int) -> None:
+        self._fetching = f"pose model: {done / 1e6:.0f} of {of / 1e6:.0f} MB fetched"
+
+
+class _Endings:
+    """Says what a session came to when its reference ended, and notes it."""
+
+    def __init__(self, live: LiveScoring) -> None:
+        self._live = live
+
+    def scored(self, scored: Scored) -> None:
+        """Say that the reference has ended, once it has."""
+        if scored.result.ended:
+            say(f"{scored.stream.camera}: the reference has ended")
+
+    def ended(self, stream: Stream, summary: Summary) -> None:  # noqa: ARG002 - a sink's
+        """Have it in ``session.json``."""
+        self._live.note(stream)
+
+
+def load_score_reference(options: ScoreOptions, stop: threading.Event) -> Reference | None:
+    """Return the reference to score a stream against; None where poses cannot be found here.
+
+    That is said, and the stream is to go on without scores.
+
+    Raises:
+        UdpStreamError: the reference cannot be used.
+    """
+    try:
+        return load_reference(options.reference, stop, model=options.model)
+    except PoseError as error:
+        if stop.is_set():
+            raise
+        say(f"no scores: {error}")
+        return None
+
+
+def _status(scored: Scored) -> str:
+    from udpstream.adapters.score_words import words_of
+
+    words = words_of(scored.result)
+    if words.reason:
+        return f"  no score: {words.reason}"
+    fields = f"{words.score:>3}", words.verdict, words.detail, words.hint
+    return f"  score {'   '.join(filter(None, fields))}"
+
+
+def summary_lines(summary: Summary) -> list[str]:
+    """Return what a session came to, in a few lines of about 80 columns."""
+    from udpstream.core.pose.scale import grade_of, verdict_of
+
+    lines = []
+    if summary.mean_score is None:
+        lines.append(f"  score     none in {summary.frames:,} frames: {_reasons(summary)}")
+        return lines
+    mean = summary.mean_score
+    lines.append(
+        f"  score     {mean:.0f} of 100, {grade_of(mean)}: {verdict_of(mean)}; "
+        f"{summary.correct_share or 0:.1%} of {summary.scored:,} frames correct"
+    )
+    if summary.unscored:
+        lines.append(f"            without a score: {_reasons(summary)}")
+    worst = [f"{limb} {deg:.0f}" for limb, deg in list(summary.limbs_deg.items())[:3]]
+    lines.append(f"  limbs     degrees off, on the mean: {', '.join(worst)}")
+    lag = "-" if summary.lag_s is None else f"{summary.lag_s:.2f} s"
+    lines.append(f"  lag       {lag}{', mirrored' if summary.mirrored else ''}")
+    return lines
+
+
+def _reasons(summary: Summary) -> str:
+    return ", ".join(f"{reason} {count:,}" for reason, count in summary.unscored.items())
