@@ -22,10 +22,13 @@ from tests.link_tools import (
 from udpstream.core.ledger import Loss
 from udpstream.core.packetize import Packetizer, packetize_classic
 from udpstream.core.receiving import BEGIN_S, MAX_NOTICES, Notice, ReceiverCore
+from udpstream.core.stream import Stream
 from udpstream.core.streams import (
     MAX_MEMORY_BYTES,
     MAX_PROVISIONAL,
     MAX_STREAMS,
+    RESULT_BURST_S,
+    RESULT_PERIOD_S,
     SILENT_S,
     Address,
 )
@@ -35,6 +38,7 @@ from udpstream.protocol import (
     Codec,
     FrameHeader,
     Hello,
+    Result,
     Welcome,
     pack_control,
     pack_frame_header,
@@ -406,6 +410,7 @@ mutated = st.tuples(
             hello(session=6, next_frame=9),
             pack_control(Bye(1, 9)),
             pack_control(Welcome(1, 1, 2, 3, 4)),
+            pack_control(Result(1, 3, score=50.0, limb="left shin", degrees=30.0)),
         ]
     ),
     st.lists(st.tuples(st.integers(0, 30), st.integers(0, 255)), max_size=2),
@@ -540,3 +545,71 @@ def test_a_camera_that_has_stopped_shows_no_rate() -> None:
     assert core.reports()[0].frames_per_second == pytest.approx(30.0)
     core.handle_timer(4.0)
     assert core.reports()[0].frames_per_second is None
+
+
+# -- results for the performer ------------------------------------------------
+
+RESULT = Result(1, 0, score=50.0)
+
+
+def stream_that_hears(core: ReceiverCore, now: float = 0.0, **fields: Any) -> Stream:
+    """Begin a stream whose sender has heard the receiver; return it."""
+    feed(core, hello(offset_error_us=500, **fields), now)
+    (frame,) = frames_in(feed(core, datagrams_of(0), now))
+    return frame.stream
+
+
+def test_a_result_goes_to_the_streams_sender() -> None:
+    core = make_receiver()
+    addressed = core.address_result(stream_that_hears(core), RESULT, 0.0)
+    assert addressed == (pack_control(RESULT), SENDER)
+
+
+def test_a_sender_that_may_not_hear_gets_no_results() -> None:
+    core = make_receiver()
+    feed(core, hello())
+    (frame,) = frames_in(feed(core, datagrams_of(0)))
+    assert core.address_result(frame.stream, RESULT, 0.0) is None
+    feed(core, hello(offset_error_us=500))
+    assert core.address_result(frame.stream, RESULT, 0.0) is not None
+
+
+def test_a_classic_sender_gets_no_results() -> None:
+    core = make_receiver(classic=CLASSIC)
+    events = [event for chunk in classic_chunks(0) for event in feed(core, chunk)]
+    (frame,) = frames_in(events)
+    assert core.address_result(frame.stream, RESULT, 0.0) is None
+
+
+def test_a_stream_that_ended_gets_no_results() -> None:
+    core = make_receiver()
+    first = stream_that_hears(core)
+    feed(core, pack_control(Bye(1, 1)))
+    assert core.address_result(first, RESULT, 0.0) is None
+    second = stream_that_hears(core, session=6)
+    assert (second.camera, second.id) == (first.camera, 2)
+    assert core.address_result(first, RESULT, 0.0) is None  # a pose that was still being found
+    assert core.address_result(second, RESULT, 0.0) is not None
+    core.close(0.0)
+    assert core.address_result(second, RESULT, 0.0) is None
+
+
+@pytest.mark.parametrize("fps", [10, 29, 100, 1000])
+def test_no_more_results_than_can_be_seen(fps: int) -> None:
+    core = make_receiver()
+    stream = stream_that_hears(core)
+    jitter = np.random.default_rng(fps).uniform(0, 0.02, 10 * fps)
+    times = np.sort(np.arange(10 * fps) / fps + jitter)
+    sent = sum(core.address_result(stream, RESULT, now) is not None for now in times)
+    most = 10 / RESULT_PERIOD_S
+    if fps < 30:
+        assert sent == 10 * fps
+    else:
+        assert most - 1 <= sent <= most + RESULT_BURST_S / RESULT_PERIOD_S + 2
+
+
+def test_a_pause_saves_up_no_flood_of_results() -> None:
+    core = make_receiver()
+    stream = stream_that_hears(core)
+    sent = [core.address_result(stream, RESULT, 20.0) is not None for _ in range(50)]
+    assert sum(sent) <= RESULT_BURST_S / RESULT_PERIOD_S + 1

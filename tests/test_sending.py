@@ -11,6 +11,7 @@ from udpstream.core.sending import (
     FIRST_HELLO_PERIOD_S,
     FIRST_HELLOS,
     HELLO_PERIOD_S,
+    RESULT_KEPT_S,
     UNANSWERED_HELLO_PERIOD_S,
     WELCOME_TIMEOUT_S,
     SenderCore,
@@ -20,6 +21,7 @@ from udpstream.protocol import (
     Bye,
     Codec,
     Hello,
+    Result,
     Welcome,
     pack_control,
     parse_control,
@@ -186,3 +188,83 @@ def test_what_is_for_another_sender_is_ignored() -> None:
 def test_any_interval_fits_the_hello(interval_s: float | None) -> None:
     hello = hello_of(make_core(interval_s), 0.0)
     assert hello.interval_us == min(round((interval_s or 0) * 1e6), 2**32 - 1)
+
+
+# -- results ------------------------------------------------------------------
+
+
+def core_that_sent(frames: int) -> SenderCore:
+    """A core that has sent so many frames, and hears a receiver."""
+    core = make_core()
+    core.receive(welcome(hello_of(core, 0.0)), 0.001)
+    core.frames_sent = frames
+    return core
+
+
+def say_result(core: SenderCore, frame: int, now: float = 1.0) -> None:
+    core.receive(pack_control(Result(EPOCH, frame & 0xFFFF_FFFF, score=frame % 100)), now)
+
+
+def shown(core: SenderCore, now: float = 1.0) -> float | None:
+    """The score that is shown; the tests' results bear their frame's number as theirs."""
+    result = core.result(now)
+    return None if result is None else result.score
+
+
+def test_the_latest_result_is_shown_and_never_an_older_one() -> None:
+    core = core_that_sent(60)
+    assert core.result(1.0) is None
+    for frame, expected in ((10, 10), (12, 12), (11, 12), (12, 12), (59, 59), (10, 59)):
+        say_result(core, frame)
+        assert shown(core) == expected
+
+
+def test_results_of_frames_that_were_never_sent_are_ignored() -> None:
+    core = core_that_sent(60)
+    for frame in (61, 1000, 2**31, -1):
+        say_result(core, frame)
+        assert core.result(1.0) is None
+    say_result(core, 60)  # it is on its way: its last datagram may be there already
+    assert shown(core) == 60
+    core.frames_sent = 99
+    say_result(core, 98)
+    assert shown(core) == 98
+
+
+def test_frame_numbers_of_results_are_made_whole() -> None:
+    core = core_that_sent(2**32 + 5)
+    say_result(core, 2**32 - 2)
+    assert shown(core) == (2**32 - 2) % 100
+    say_result(core, 2**32 + 3)
+    assert shown(core) == (2**32 + 3) % 100
+    say_result(core, 2**32 - 1)
+    assert shown(core) == (2**32 + 3) % 100
+
+
+def test_a_result_that_no_other_follows_is_forgotten() -> None:
+    core = core_that_sent(60)
+    say_result(core, 10, now=1.0)
+    assert shown(core, 1.0 + RESULT_KEPT_S) == 10
+    assert shown(core, 1.001 + RESULT_KEPT_S) is None
+    say_result(core, 11, now=9.0)
+    assert shown(core, 9.0) == 11
+
+
+def test_results_go_with_their_receiver() -> None:
+    core = core_that_sent(60)
+    say_result(core, 10)
+    core.receive(pack_control(Bye(EPOCH, 0)), 1.0)
+    assert core.result(1.0) is None
+    say_result(core, 11)  # overtaken by the bye
+    assert core.result(1.0) is None
+    core.receive(welcome(hello_of(core, 5.0)), 5.001)
+    say_result(core, 10, 5.0)  # of the receiver before
+    assert core.result(5.0) is None
+    say_result(core, 12, 5.0)
+    assert shown(core, 5.0) == 12
+
+
+def test_results_for_another_sender_are_ignored() -> None:
+    core = core_that_sent(60)
+    core.receive(pack_control(Result(EPOCH + 1, 10, score=1.0)), 1.0)
+    assert core.result(1.0) is None

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from udpstream import scoring
+from udpstream.adapters.score_replies import ScoreReplies, reply_of
+from udpstream.core.pose.limbs import Hint
+from udpstream.core.pose.scale import GRADES
+from udpstream.frame import Stream
+from udpstream.protocol import Result, pack_control, parse_control
+from udpstream.scored import Scored, ScoreSink
+
+STREAM = Stream(id=1, camera="cam", address="192.0.2.7:40001", epoch=0x1234, wire="indexed")
+REASONS = (
+    scoring.NOBODY, scoring.TOO_LITTLE, scoring.TOO_FEW, scoring.NO_REFERENCE, scoring.WAITING,
+    scoring.ENDED,
+)  # fmt: skip
+
+
+def scored_of(result: scoring.Result, frame: int = 7) -> Scored:
+    return Scored(
+        stream=STREAM, frame=frame, time_s=result.time_s, image_bgr=np.zeros((2, 2, 3), np.uint8),
+        landmarks=None, aspect=1.0, result=result, reference=None, reference_aspect=1.0,
+        seconds=0.01,
+    )  # fmt: skip
+
+
+def over_the_wire(result: scoring.Result) -> Result:
+    received = parse_control(pack_control(reply_of(scored_of(result))))
+    assert isinstance(received, Result)
+    return received
+
+
+def test_it_is_a_score_sink() -> None:
+    sink: ScoreSink = ScoreReplies()
+    sink.scored(scored_of(scoring.Result(0.0)))  # nobody to send to yet
+
+
+def test_what_the_performer_is_told() -> None:
+    result = scoring.Result(
+        2.5, score=42.5, verdict=scoring.NOT_CORRECT, grade="off",
+        hint=Hint("left forearm", 38.0, "too low"), lag_s=-0.25, reference_s=12.25, mirrored=True,
+    )  # fmt: skip
+    assert over_the_wire(result) == Result(
+        0x1234, 7, score=42.5, verdict="NOT CORRECT STEPS", grade="off", limb="left forearm",
+        degrees=38.0, direction="too low", lag_s=-0.25, reference_s=12.25, mirrored=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_reason_reaches_the_performer(reason: str) -> None:
+    told = over_the_wire(scoring.Result(2.5, reason=reason))
+    assert told == Result(0x1234, 7, reason=reason, ended=reason == scoring.ENDED)
+
+
+@pytest.mark.parametrize("grade", [grade for _, grade in GRADES])
+@pytest.mark.parametrize("verdict", [scoring.CORRECT, scoring.NOT_CORRECT])
+def test_every_verdict_and_grade_has_a_code(verdict: str, grade: str) -> None:
+    told = over_the_wire(scoring.Result(2.5, score=1.0, verdict=verdict, grade=grade))
+    assert (told.verdict, told.grade) == (verdict, grade)
+
+
+@pytest.mark.parametrize("limb", scoring.LIMBS)
+def test_every_limb_fits(limb: str) -> None:
+    hint = Hint(limb, 180.0, "too far forward")
+    told = over_the_wire(scoring.Result(2.5, score=1.0, hint=hint))
+    assert Hint(told.limb, told.degrees, told.direction) == hint
+
+
+def test_each_result_is_sent_once_and_the_last_one_thrice() -> None:
+    sent: list[tuple[Stream, int, bool]] = []
+    replies = ScoreReplies()
+    replies.connect(lambda stream, result: sent.append((stream, result.frame, result.ended)))
+    replies.scored(scored_of(scoring.Result(0.0, score=50.0), frame=2**32 + 1))
+    replies.scored(scored_of(scoring.Result(0.1, reason=scoring.ENDED), frame=9))
+    assert sent == [(STREAM, 1, False), *[(STREAM, 9, True)] * 3]
