@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -114,6 +114,38 @@ class Performance:
         return self._scorer.summary()
 
 
+def perform(
+    performance: Performance,
+    tracker: Tracker,
+    pictures: Iterable[tuple[float, NDArray[np.uint8]]],
+    sinks: Sequence[ScoreSink],
+) -> Summary:
+    """Score a recording: all its pictures, or those until its reference ends.
+
+    Args:
+        performance: a session that has not begun.
+        tracker: one that has not been given pictures of another stream.
+        pictures: times in seconds and `(H, W, 3)` uint8 BGR pictures.
+        sinks: who gets the scored frames.
+
+    Raises:
+        PoseError: the tracker failed.
+    """
+    for number, (time_s, image_bgr) in enumerate(pictures):
+        begun_s = time.perf_counter()
+        landmarks = tracker.find(image_bgr)
+        pose_s = time.perf_counter() - begun_s
+        scored = performance.push(number, time_s, image_bgr, landmarks, pose_s)
+        for sink in sinks:
+            sink.scored(scored)
+        if performance.over:
+            break
+    summary = performance.summary()
+    for sink in sinks:
+        sink.ended(performance.stream, summary)
+    return summary
+
+
 class Performances:
     """Scores the poses of each stream against one reference: a `pose_worker.PoseSink`.
 
@@ -152,11 +184,6 @@ class Performances:
         self._lock = threading.Lock()  # guards the sinks, and what follows
         self._sessions: OrderedDict[Stream, _Session] = OrderedDict()
         self._records: OrderedDict[Stream, _Record] = OrderedDict()
-
-    def add(self, sink: ScoreSink) -> None:
-        """Have another sink get the scored frames, before all others."""
-        with self._lock:
-            self._sinks.insert(0, sink)
 
     # On the receive thread
 

@@ -14,7 +14,7 @@ from udpstream.adapters.udp import DEFAULT_RECEIVE_BUFFER_BYTES
 from udpstream.cli import posing, rescoring
 from udpstream.cli.bench import bench
 from udpstream.cli.options import Parity, Size, parse_parity, parse_size, writable_file
-from udpstream.cli.scoring import (
+from udpstream.cli.score_options import (
     CountdownOption,
     LoopOption,
     Metric,

@@ -16,7 +16,8 @@ from udpstream.adapters.recorder import Recorder, RecordingSummary
 from udpstream.adapters.screen import screen_problem
 from udpstream.adapters.udp import Offload
 from udpstream.adapters.window import Windows
-from udpstream.cli.scoring import LiveScoring, ScoreOptions, load_score_reference
+from udpstream.cli.score_options import ScoreOptions
+from udpstream.cli.scoring import LiveScoring, load_score_reference
 from udpstream.cli.signals import StopSignals
 from udpstream.cli.terminal import (
     StatusLine,
@@ -119,6 +120,8 @@ def receive(options: ReceiveOptions) -> None:
             sinks=[FrameLimit(options.frames, sinks, signals.event)],
             say=say,
         )
+        if scoring is not None:
+            scoring.connect(receiver.send_result)
         with receiver, StatusLine() as status:
             say(f"listening on {receiver.address}; Ctrl+C ends")
             _watch(receiver, windows, scoring, status, signals.event, options.seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,7 @@ import typer
 from numpy.typing import NDArray
 
 from udpstream.cli.posing import ModelOption, load_reference, load_tracker
-from udpstream.cli.scoring import (
+from udpstream.cli.score_options import (
     CountdownOption,
     LoopOption,
     Metric,
@@ -29,8 +29,8 @@ from udpstream.cli.scoring import (
     SyncOption,
     WindowOption,
     score_options,
-    summary_lines,
 )
+from udpstream.cli.scoring import summary_lines
 from udpstream.cli.signals import StopSignals
 from udpstream.cli.terminal import ProgressBar, print_lines, say
 from udpstream.errors import RecordingError, SourceError
@@ -135,7 +135,7 @@ def _listed_files(session: Path) -> list[tuple[str, float]]:
 def _score(recording: Recording, options: ScoreOptions, output: Path | None) -> None:
     from udpstream.adapters.annotated import Annotated as AnnotatedVideo
     from udpstream.adapters.score_files import ScoreFiles
-    from udpstream.performance import Performance
+    from udpstream.performance import Performance, perform
 
     stream = Stream(1, recording.name, "", 0, "recording")
     with contextlib.ExitStack() as closing, StopSignals() as signals:
@@ -150,35 +150,32 @@ def _score(recording: Recording, options: ScoreOptions, output: Path | None) -> 
             closing.callback(annotated.close)
             sinks.append(annotated)
         bar = closing.enter_context(ProgressBar(recording.name))
-        for number, (time_s, image_bgr) in enumerate(_pictures(recording, bar)):
-            if signals.event.is_set():
-                say(f"stopped at {time_s:.1f} s; here is the result so far")
-                break
-            begun_s = time.perf_counter()
-            landmarks = tracker.find(image_bgr)
-            pose_s = time.perf_counter() - begun_s
-            scored = performance.push(number, time_s, image_bgr, landmarks, pose_s)
-            for sink in sinks:
-                sink.scored(scored)
-            if scored.result.ended:
-                break
-        summary = performance.summary()
-        for sink in sinks:
-            sink.ended(stream, summary)
+        pictures = _pictures(recording, bar, signals.event)
+        summary = perform(performance, tracker, pictures, sinks)
     lines = [f"{recording.name} against {options.reference}", *summary_lines(summary)]
     lines += [f"  result    {path}" for path in files.written(stream)]
     print_lines(lines)
 
 
-def _pictures(recording: Recording, bar: ProgressBar) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-    """Give all pictures of a recording with their times, and say how far it is."""
+def _pictures(
+    recording: Recording, bar: ProgressBar, stop: threading.Event
+) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    """Give all pictures of a recording with their times, and say how far it is.
+
+    Raises:
+        SourceError: a file of it cannot be read.
+    """
     from udpstream.adapters.video import VideoReader
 
     for path, begin_s in recording.videos:
         with VideoReader(path) as video:
             for picture in video.pictures():
+                time_s = begin_s + picture.time_s
+                if stop.is_set():
+                    say(f"stopped at {time_s:.1f} s: here is the result up to there")
+                    return
                 bar.show(picture.time_s, video.duration_s, path.name)
-                yield begin_s + picture.time_s, picture.image()
+                yield time_s, picture.image()
             if video.broken:
                 say(f"{path} is damaged: {video.broken} pictures were left out")
 

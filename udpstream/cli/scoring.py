@@ -1,156 +1,26 @@
-"""``receive --score`` and ``udpstream score``: a performer against a reference.
-
-The options of both stand here, and what does the work is loaded when it is wanted.
-"""
+"""``receive --score``: what it does beside receiving. What is large is loaded late."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from udpstream.adapters.recorder import Recorder
 from udpstream.cli.posing import load_reference
+from udpstream.cli.score_options import ScoreOptions
 from udpstream.cli.terminal import say
 from udpstream.core.ledger import StreamReport
 from udpstream.core.pose.tally import Summary
 from udpstream.core.reference import Reference
 from udpstream.errors import PoseError
 from udpstream.frame import Frame, Stream
+from udpstream.protocol import Result
 from udpstream.scored import Scored, ScoreSink
 
 if TYPE_CHECKING:
-    from udpstream.performance import ScoringOptions
     from udpstream.pose import PoseTracker
-
-
-class Sync(StrEnum):
-    """See `scoring.Scorer`."""
-
-    auto = "auto"
-    start = "start"
-    none = "none"
-
-
-class Mirror(StrEnum):
-    """See `scoring.Scorer`."""
-
-    auto = "auto"
-    on = "on"
-    off = "off"
-
-
-class Metric(StrEnum):
-    """See `scoring.Scorer`."""
-
-    motion = "motion"
-    cosine = "cosine"
-
-
-SyncOption = Annotated[
-    Sync,
-    typer.Option(
-        help="auto finds how far the performer is behind and follows it; start has the reference "
-        "begin with the first pose, or after --countdown; none takes the best match anywhere."
-    ),
-]
-MirrorOption = Annotated[
-    Mirror, typer.Option(help="Whether it is done mirrored: auto finds out in the first seconds.")
-]
-MetricOption = Annotated[
-    Metric, typer.Option(help="cosine: the original one, for comparison; calls anything correct.")
-]
-WindowOption = Annotated[
-    float,
-    typer.Option(
-        "--window", min=0.5, max=10.0, metavar="S", help="Seconds that a score is taken over."
-    ),
-]
-CountdownOption = Annotated[
-    float | None,
-    typer.Option(
-        min=0.0, metavar="S", help="With --sync start: begin so long after the first frame."
-    ),
-]
-LoopOption = Annotated[
-    bool, typer.Option("--loop-reference", help="Begin the reference anew where it ends.")
-]
-OverlayOption = Annotated[
-    bool, typer.Option("--overlay", help="Also write annotated.avi, with the scores drawn.")
-]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreOptions:
-    """What to score against, and how.
-
-    Attributes:
-        reference: a ``.csv``, or a video.
-        scoring: how.
-        model: the pose model's file, if it is not to be found or fetched.
-        overlay: whether to write annotated.avi.
-    """
-
-    reference: Path
-    scoring: ScoringOptions
-    model: Path | None
-    overlay: bool
-
-    def about(self) -> dict[str, object]:
-        """What is to be said of it in files."""
-        scoring = self.scoring
-        return {
-            "reference": str(self.reference),
-            "metric": scoring.metric,
-            "sync": scoring.sync,
-            "countdown_s": scoring.start_s,
-            "mirror": scoring.mirror,
-            "window_s": scoring.window_s,
-            "loop": scoring.loop,
-        }
-
-
-def score_options(
-    reference: Path | None,
-    *,
-    sync: Sync,
-    mirror: Mirror,
-    metric: Metric,
-    window_s: float,
-    countdown_s: float | None,
-    loop: bool,
-    model: Path | None,
-    overlay: bool,
-) -> ScoreOptions | None:
-    """Put the options together; None without a reference.
-
-    Raises:
-        typer.BadParameter: they do not go together.
-    """
-    from udpstream.performance import ScoringOptions
-
-    scoring = ScoringOptions(
-        metric=metric.value,
-        mirror=mirror.value,
-        sync=sync.value,
-        start_s=countdown_s,
-        window_s=window_s,
-        loop=loop,
-    )
-    if reference is None:
-        if scoring != ScoringOptions() or model is not None or overlay:
-            raise typer.BadParameter(
-                "--sync, --mirror, --metric, --window, --countdown, --loop-reference, --model "
-                "and --overlay say how to score: give a reference with --score"
-            )
-        return None
-    if countdown_s is not None and sync is not Sync.start:
-        raise typer.BadParameter("--countdown says when to start: add --sync start")
-    return ScoreOptions(reference=reference, scoring=scoring, model=model, overlay=overlay)
 
 
 class LiveScoring:
@@ -176,6 +46,7 @@ class LiveScoring:
         """
         from udpstream.adapters.annotated import Annotated as AnnotatedVideo
         from udpstream.adapters.score_files import ScoreFiles, ScoreFolders
+        from udpstream.adapters.score_replies import ScoreReplies
         from udpstream.performance import Performances, Scoring
 
         self._model = options.model
@@ -185,7 +56,8 @@ class LiveScoring:
         folder_of = ScoreFolders(directory, recorder)
         self._files = ScoreFiles(folder_of, options.about(), say, details=self._details)
         self._annotated = AnnotatedVideo(folder_of, say) if options.overlay else None
-        sinks: list[ScoreSink] = [_Endings(self), self._files]
+        self._replies = ScoreReplies()
+        sinks: list[ScoreSink] = [self._replies, _Endings(self), self._files]
         if self._annotated is not None:
             sinks.append(self._annotated)
         self.performances = Performances(reference, options.scoring, sinks, say)
@@ -207,6 +79,10 @@ class LiveScoring:
 
     # For the command
 
+    def connect(self, send: Callable[[Stream, Result], object]) -> None:
+        """Have the performers told, by `Receiver.send_result`."""
+        self._replies.connect(send)
+
     def latest(self, stream: Stream) -> Scored | None:
         """Return the latest scored frame of a stream."""
         return self.performances.latest(stream)
@@ -216,7 +92,7 @@ class LiveScoring:
         if self._scoring.failure is not None:
             return []
         if self._fetching:
-            return [f"  {self._fetching}"]
+            return [self._fetching]
         scored = self.latest(stream)
         return ["  waiting for the first pose" if scored is None else _status(scored)]
 
@@ -289,23 +165,24 @@ class LiveScoring:
         return PoseTracker(path)
 
     def _progress(self, done: int, of: int) -> None:
-        self._fetching = f"pose model: {done / 1e6:.0f} of {of / 1e6:.0f} MB fetched"
+        self._fetching = f"  pose model: {done / 1e6:.0f} of {of / 1e6:.0f} MB fetched"
 
 
 class _Endings:
-    """Says what a session came to when its reference ended, and notes it."""
+    """Notes what a session came to, and says so where its reference ended before it."""
 
     def __init__(self, live: LiveScoring) -> None:
         self._live = live
 
     def scored(self, scored: Scored) -> None:
-        """Say that the reference has ended, once it has."""
-        if scored.result.ended:
-            say(f"{scored.stream.camera}: the reference has ended")
+        """Do nothing yet."""
 
-    def ended(self, stream: Stream, summary: Summary) -> None:  # noqa: ARG002 - a sink's
+    def ended(self, stream: Stream, summary: Summary) -> None:
         """Have it in ``session.json``."""
         self._live.note(stream)
+        latest = self._live.latest(stream)
+        if latest is not None and latest.result.ended:
+            say("\n".join([f"{stream.camera}: the reference has ended", *summary_lines(summary)]))
 
 
 def load_score_reference(options: ScoreOptions, stop: threading.Event) -> Reference | None:
@@ -330,7 +207,7 @@ def _status(scored: Scored) -> str:
 
     words = words_of(scored.result)
     if words.reason:
-        return f"  no score: {words.reason}"
+        return f"  {words.reason}"
     fields = f"{words.score:>3}", words.verdict, words.detail, words.hint
     return f"  score {'   '.join(filter(None, fields))}"
 
@@ -339,21 +216,19 @@ def summary_lines(summary: Summary) -> list[str]:
     """Return what a session came to, in a few lines of about 80 columns."""
     from udpstream.core.pose.scale import grade_of, verdict_of
 
-    lines = []
-    if summary.mean_score is None:
-        lines.append(f"  score     none in {summary.frames:,} frames: {_reasons(summary)}")
-        return lines
     mean = summary.mean_score
-    lines.append(
-        f"  score     {mean:.0f} of 100, {grade_of(mean)}: {verdict_of(mean)}; "
-        f"{summary.correct_share or 0:.1%} of {summary.scored:,} frames correct"
-    )
+    if mean is None:
+        return [f"  score     none in {summary.frames:,} frames: {_reasons(summary)}"]
+    correct = f"{summary.correct_share or 0:.1%} of {summary.scored:,} frames correct"
+    lines = [f"  score     {mean:.0f} of 100, {grade_of(mean)}: {verdict_of(mean)}; {correct}"]
     if summary.unscored:
         lines.append(f"            without a score: {_reasons(summary)}")
     worst = [f"{limb} {deg:.0f}" for limb, deg in list(summary.limbs_deg.items())[:3]]
     lines.append(f"  limbs     degrees off, on the mean: {', '.join(worst)}")
-    lag = "-" if summary.lag_s is None else f"{summary.lag_s:.2f} s"
-    lines.append(f"  lag       {lag}{', mirrored' if summary.mirrored else ''}")
+    lag_s = summary.lag_s
+    if lag_s is not None:
+        lag = f"{abs(lag_s):.2f} s {'ahead of' if lag_s < 0 else 'behind'} the reference"
+        lines.append(f"  lag       {lag}{', mirrored' if summary.mirrored else ''}")
     return lines
 
 
