@@ -171,12 +171,12 @@ def copied(
 
 
 def auc(positives: list[float], negatives: list[float]) -> float:
-    """How often one of the positives scores more than one of the negatives; ties count half."""
+    """How often, in percent, a positive scores more than a negative; ties count half."""
     values = np.concatenate([positives, negatives])
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
     n = len(positives)
-    return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * len(negatives)))
+    return 100 * float((ranks[:n].sum() - n * (n + 1) / 2) / (n * len(negatives)))
 
 
 def people(seed: int, dances: int) -> tuple[list[Table], dict[tuple[str, str], Group]]:
@@ -200,7 +200,8 @@ def people(seed: int, dances: int) -> tuple[list[Table], dict[tuple[str, str], G
         passes.rows.append(row)
     apart = Table(
         "AUC",
-        "How often a frame of another person in time is nearer than one of the others.",
+        "Of another person in time against the others: how often a frame of the one is nearer "
+        "than one of the other, in percent.",
     )
     others = [name for name in names if name not in (COPY, IN_TIME, LATE, MIRRORED)]
     activities = [name for name in others if name not in (OUT_OF_TIME, STILL)]
@@ -264,9 +265,9 @@ def planted(seed: int, count: int) -> Table:
     """What is planted on the dancer, and whether it is found."""
     table = Table(
         "Planted on the dancer",
-        "Another body, another camera. right %: of the scored frames, the hint names the limb, "
-        "the lag is within 0.1 s, the mirror is told; of a dancer without or standing still: "
-        "not CORRECT. within s: the lag's error in the end.",
+        "Another body, another camera. Right: of the scored frames, the hint names the limb, the "
+        "lag is within 0.1 s, the mirror is told, who stands is not CORRECT. Off: the lag's error "
+        "in the end, at most.",
     )
     random = np.random.default_rng(seed)
 
@@ -277,7 +278,7 @@ def planted(seed: int, count: int) -> Table:
                 "dancers": len(right),
                 "right %": 100 * float(np.mean(right)),
                 "worst %": 100 * min(right),
-                "within s": None if off_s is None else max(off_s),
+                "off s": None if off_s is None else max(off_s),
             }
         )
 
@@ -335,7 +336,7 @@ def speed(seed: int) -> Table:
 
 
 def main(
-    dances: Annotated[int, typer.Option(help="Dances; some twenty clips each.")] = 10,
+    dances: Annotated[int, typer.Option(help="Dances; some twenty clips each.")] = 8,
     seed: int = 1,
     markdown: Annotated[bool, typer.Option("--markdown", help="Tables for a page.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write figures here.")] = None,

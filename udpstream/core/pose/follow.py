@@ -13,9 +13,9 @@ LAG_STEP_S = 0.05
 
 # The best of many lags is low by chance, over a short time above all, and a tracker that
 # jumps at chances makes strangers look in time. So to jump, E must be that far below the
-# middle of the scale, more by 12 degrees over a second and less the longer it is seen; and
+# middle of the scale, more by 9 degrees over a second and less the longer it is seen; and
 # below that of the lag so far.
-_JUMP_DEG, _JUMP_DEG_S = 1.5, 12.0
+_JUMP_DEG, _JUMP_DEG_S = 0.5, 9.0
 _BETTER_DEG_S = 12.0
 _NEAR_S = 0.25  # what is nearer is no jump
 _FORGET_DEG = 4.0  # above the middle, over seconds: whatever was followed is gone
