@@ -19,7 +19,7 @@ from tests.cli_tools import wait_until
 from tests.recording_tools import make_stream
 from tests.score_tools import body, result_of, scored_of
 from udpstream.adapters import annotated, overlay
-from udpstream.adapters.annotated import Annotated
+from udpstream.adapters.annotated import AnnotatedVideo
 from udpstream.adapters.avi import AviWriter
 from udpstream.core.pose.tally import Summary
 from udpstream.errors import RecordingError
@@ -35,8 +35,8 @@ def said() -> list[str]:
     return []
 
 
-def sink_to(folder: Path, said: list[str], *, waits: bool = True) -> Annotated:
-    return Annotated(lambda stream: folder, said.append, waits=waits)
+def sink_to(folder: Path, said: list[str], *, waits: bool = True) -> AnnotatedVideo:
+    return AnnotatedVideo(lambda stream: folder, said.append, waits=waits)
 
 
 def read(path: Path) -> tuple[list[float], list[NDArray[np.uint8]]]:
@@ -130,7 +130,7 @@ def test_streams_have_files_of_their_own(tmp_path: Path, said: list[str]) -> Non
         folder.mkdir()
         return folder
 
-    sink = Annotated(folder_of, said.append, waits=True)
+    sink = AnnotatedVideo(folder_of, said.append, waits=True)
     for number in range(10):
         for stream in streams[: 1 + (number < 5)]:
             sink.scored(scored_of(number, stream=stream, size_wh=(64, 48)))
@@ -259,8 +259,8 @@ KILLED = """
 import os, signal, sys, time
 from pathlib import Path
 from tests.score_tools import scored_of
-from udpstream.adapters.annotated import Annotated
-sink = Annotated(lambda stream: Path(sys.argv[1]), print)
+from udpstream.adapters.annotated import AnnotatedVideo
+sink = AnnotatedVideo(lambda stream: Path(sys.argv[1]), print)
 start_s = time.monotonic()
 for number in range(150):
     sink.scored(scored_of(number, rate=100, size_wh=(64, 48)))

@@ -52,7 +52,7 @@ class AnnotatedSummary:
     error: str | None
 
 
-class Annotated:
+class AnnotatedVideo:
     """Writes each stream's scored frames to an ``annotated.avi``, as a `scored.ScoreSink`."""
 
     def __init__(

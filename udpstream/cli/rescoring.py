@@ -133,7 +133,7 @@ def _listed_files(session: Path) -> list[tuple[str, float]]:
 
 
 def _score(recording: Recording, options: ScoreOptions, output: Path | None) -> None:
-    from udpstream.adapters.annotated import Annotated as AnnotatedVideo
+    from udpstream.adapters.annotated import AnnotatedVideo
     from udpstream.adapters.score_files import ScoreFiles
     from udpstream.performance import Performance, perform
 

@@ -44,7 +44,7 @@ class LiveScoring:
         Raises:
             BadReferenceError: too little of a body is seen in the reference.
         """
-        from udpstream.adapters.annotated import Annotated as AnnotatedVideo
+        from udpstream.adapters.annotated import AnnotatedVideo
         from udpstream.adapters.score_files import ScoreFiles, ScoreFolders
         from udpstream.adapters.score_replies import ScoreReplies
         from udpstream.performance import Performances, Scoring
