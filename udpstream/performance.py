@@ -29,6 +29,9 @@ from udpstream.scoring import WINDOW_S, Metric, Mirror, Scorer, Sync
 
 _MAX_KEPT = 256  # streams, whose summaries and times take 16 KB each
 _SUMMARY_PERIOD_S = 1.0
+# Of a time in seconds. Clocks and containers differ in those behind them, and the same
+# frames are to have the same scores.
+_TIME_DIGITS = 4
 
 _Kept = TypeVar("_Kept")
 
@@ -94,6 +97,7 @@ class Performance:
         """
         begun_s = time.perf_counter()
         aspect = image_bgr.shape[1] / image_bgr.shape[0]
+        time_s = round(time_s, _TIME_DIGITS)
         result = self._scorer.push(time_s, landmarks, aspect)
         self.over = result.ended
         return Scored(
