@@ -83,7 +83,7 @@ def _draw_head(canvas_bgr: NDArray[np.uint8], result: Result, side: int) -> None
     headline = reply.headline(result)
     lines = [_Line(headline, _px(side, _HEADLINE_SHARE), colour, True)]
     about = [result.grade or "", reply.timing(result.lag_s), "mirrored" if result.mirrored else ""]
-    if any(about):
+    if result.score is not None and any(about):
         words = overlay.FIELD_GAP.join(each for each in about if each)
         lines.append(_Line(words, _px(side, _ABOUT_SHARE), _GREY, False))
     margin_px, score_px = _px(side, _MARGIN_SHARE), _px(side, _SCORE_SHARE)
