@@ -203,7 +203,7 @@ def test_the_status_line_tells_what_is_said_of_the_performer(judge: Judge) -> No
         before = len(sender.printed)
         judge.answer = None
         wait_until(
-            lambda: len(sender.printed) > before + 2000 and "in view" not in sender.printed[-300:],
+            lambda: len(sender.printed) > before + 300 and "in view" not in sender.printed[-160:],
             "an end of what was said long ago",
         )
         assert max(map(len, lines_in(sender.printed))) <= 80
