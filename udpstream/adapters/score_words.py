@@ -19,6 +19,7 @@ from udpstream.scoring import CORRECT, ENDED, NOT_CORRECT, Result
 _GOOD = (150, 225, 90)  # blue, green, red
 _BAD = (95, 120, 255)
 _PLAIN = (235, 235, 235)
+_AFAR_SIZE = 2.0  # digits of 75 pixels at 640x480: read from four metres on a laptop
 
 
 class Words(NamedTuple):
@@ -47,21 +48,29 @@ def words_of(result: Result) -> Words:
         return Words(reason=f"no score: {result.reason}")
     details = result.grade or "", "" if result.lag_s is None else _lag(result.lag_s)
     return Words(
-        score=f"{result.score:.0f}",
+        score=f"{int(result.score)}",  # rounded down: what is not correct never shows 50
         verdict=result.verdict or "",
         detail=overlay.FIELD_GAP.join(filter(None, details)),
         hint="" if result.hint is None else str(result.hint),
     )
 
 
-def draw_words(canvas_bgr: NDArray[np.uint8], words: Words) -> tuple[int, int]:
+def draw_words(
+    canvas_bgr: NDArray[np.uint8], words: Words, *, afar: bool = False
+) -> tuple[int, int]:
     """Write at the upper left what is said of a performance.
+
+    Args:
+        canvas_bgr: `(h, w, 3)` uint8 BGR, C-contiguous, drawn on in place; of any size.
+        words: what to write, in printable ASCII.
+        afar: for who stands some steps away: twice as large, and the hint at the lower
+            left, where it does not hide the face.
 
     Returns:
         How far to the right and down it reaches, in pixels.
     """
     height, width = canvas_bgr.shape[:2]
-    pieces, reach_xy = _layout(words, width, height)
+    pieces, reach_xy = _layout(words, width, height, afar=afar)
     for ink, place in pieces:
         overlay.lay(canvas_bgr, ink, place)
     return reach_xy
@@ -80,10 +89,11 @@ def _lag(lag_s: float) -> str:
 
 @lru_cache(maxsize=64)
 def _layout(
-    words: Words, width: int, height: int
+    words: Words, width: int, height: int, *, afar: bool
 ) -> tuple[tuple[tuple[Ink, tuple[int, int]], ...], tuple[int, int]]:
     """Return what to lay where on a canvas of a size, and how far it reaches."""
-    letter = overlay.letter_px(width, height)
+    size = _AFAR_SIZE if afar else 1.0
+    letter = overlay.letter_px(round(size * width), round(size * height))
     margin = margin_px(letter)
     room_wh = width - 2 * margin, height - overlay.line_px(width, height) - 2 * margin
     if words.reason:
@@ -92,10 +102,14 @@ def _layout(
         panels = _first_fit(_score_panels(words, letter), room_wh)
         hint_room = room_wh[0], room_wh[1] - (panels[0].size_wh[1] + margin // 2 if panels else 0)
         if words.hint and panels:
-            panels += _first_fit(_line_panels(words.hint, letter), hint_room)
+            # Afar the narrower first: the legs are to be seen, too.
+            choice = _line_panels(words.hint, letter)[:: -1 if afar else 1]
+            panels += _first_fit(choice, hint_room)
     pieces: list[tuple[Ink, tuple[int, int]]] = []
     y, right = margin, 0
     for panel in panels:
+        if afar and panel is not panels[0]:
+            y = margin + room_wh[1] - panel.size_wh[1]
         pieces.append((overlay.panel_ink(*panel.size_wh, letter // 2), (margin, y)))
         pieces += [(ink, (margin + at[0], y + at[1])) for ink, at in panel.pieces]
         right = max(right, margin + panel.size_wh[0])
