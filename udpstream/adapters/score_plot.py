@@ -40,7 +40,9 @@ _PICTURE_QUALITY = 85
 
 _SIZE_IN = 12.0, 9.0
 _DOTS_PER_IN = 110
+_EDGE, _LEFT, _RIGHT = 0.03, 0.125, 0.945  # of the page's width
 _MOST_DEG = 60.0  # the end of the colours
+_FIRST_UNKNOWN = "\u0530"  # behind Latin, Greek and Cyrillic
 _GOOD, _BAD, _INK, _SOFT, _EMPTY = "#178a4c", "#c6283a", "#22262b", "#6b7280", "#e8eaee"
 
 
@@ -111,22 +113,38 @@ class WorstMoments:
     def __init__(self) -> None:
         self._tally = Tally()
         self._kept: dict[float, Worst] = {}
+        # While a score falls each frame is worse than the one before: drawn is the last one.
+        self._latest: Scored | None = None
 
     def add(self, scored: Scored) -> None:
         """Look whether a frame is among the worst, and keep its picture then."""
-        result = scored.result
-        self._tally.add(scored.time_s, result.score, None, {}, correct=False)
-        if result.score is None:
+        score = scored.result.score
+        if score is None:
             return
-        worst = {each.time_s for each in self._tally.summary(lag_s=None, mirrored=False).worst}
-        if scored.time_s in worst and scored.time_s not in self._kept:
-            hint = "" if result.hint is None else str(result.hint)
-            self._kept[scored.time_s] = Worst(scored.time_s, result.score, hint, _drawn(scored))
-        self._kept = {time_s: kept for time_s, kept in self._kept.items() if time_s in worst}
+        self._tally.add(scored.time_s, score, None, {}, correct=False)
+        if scored.time_s in self._worst_s():
+            self._draw_latest()
+            self._latest = scored
 
     def all(self) -> list[Worst]:
         """Return them in the order of their times."""
+        self._draw_latest()
         return [self._kept[time_s] for time_s in sorted(self._kept)]
+
+    def _worst_s(self) -> set[float]:
+        summary = self._tally.summary(lag_s=None, mirrored=False)
+        return {moment.time_s for moment in summary.worst}
+
+    def _draw_latest(self) -> None:
+        """Draw the latest of them, unless a worse one has taken its place; forget others."""
+        scored, self._latest = self._latest, None
+        worst_s = self._worst_s()
+        self._kept = {time_s: kept for time_s, kept in self._kept.items() if time_s in worst_s}
+        if scored is not None and scored.time_s in worst_s:
+            result = scored.result
+            hint = "" if result.hint is None else str(result.hint)
+            score = result.score or 0.0
+            self._kept[scored.time_s] = Worst(scored.time_s, score, hint, _drawn(scored))
 
 
 class ScorePlot:
@@ -198,7 +216,7 @@ class _Page:
     def draw(self, camera: str, reference: str) -> None:
         bottom = 0.30 if self._worst else 0.07
         grid = self._figure.add_gridspec(
-            2, 2, left=0.125, right=0.945, top=0.86, bottom=bottom,
+            2, 2, left=_LEFT, right=_RIGHT, top=0.86, bottom=bottom,
             height_ratios=(1.0, 1.05), width_ratios=(1.0, 0.016), hspace=0.10, wspace=0.03,
         )  # fmt: skip
         score = self._figure.add_subplot(grid[0, 0])
@@ -213,18 +231,20 @@ class _Page:
         if summary.mean_score is None:
             text(0.03, 0.925, "no score", size=24, weight="bold", color=_SOFT)
             headline = ", ".join(summary.unscored) or "no frames"
+            x = 0.19
         else:
             verdict = verdict_of(summary.mean_score)
             colour = _GOOD if verdict == CORRECT else _BAD
             text(0.03, 0.922, f"{summary.mean_score:.0f}", size=34, weight="bold", color=colour)
-            text(0.115, 0.948, verdict, size=15, weight="bold", color=colour)
+            x = _LEFT
+            text(x, 0.948, verdict, size=15, weight="bold", color=colour)
             headline = f"{grade_of(summary.mean_score)};  {_share(summary)}"
-        x = 0.115 if summary.mean_score is not None else 0.2
         text(x, 0.920, headline, size=11, color=_INK)
         for line, words in enumerate(
             (f"{_short(camera)}  against  {_short(reference)}", _standing(summary))
         ):
-            text(0.945, 0.948 - 0.028 * line, words, size=10, color=_SOFT, ha="right")
+            text(_RIGHT, 0.948 - 0.028 * line, words, size=10, color=_SOFT, ha="right",
+                 parse_math=False)  # fmt: skip
 
     def _draw_score(self, axes: Any) -> None:
         middles_s = (self._edges_s[:-1] + self._edges_s[1:]) / 2
@@ -265,8 +285,7 @@ class _Page:
         steps_deg = np.linspace(0, _MOST_DEG, 256)
         colours = ListedColormap(
             [tuple(each / 255 for each in limb_stroke(deg).colour[::-1]) for deg in steps_deg]
-        )
-        colours.set_bad(_EMPTY)
+        ).with_extremes(bad=_EMPTY)
         rows = np.ma.masked_invalid(self._means[:, 1:].T)
         heat = axes.pcolormesh(self._edges_s, np.arange(len(LIMBS) + 1), rows,
                                cmap=colours, vmin=0, vmax=_MOST_DEG, rasterized=True)  # fmt: skip
@@ -283,13 +302,16 @@ class _Page:
 
     def _draw_worst(self) -> None:
         """Put the pictures in a row, as wide as they can be for it to hold them all."""
-        width = (0.945 - 0.03) / WORST_MOMENTS
+        if not self._worst:
+            return
+        self._figure.text(_EDGE, 0.245, "the weakest moments", size=9.5, color=_SOFT)
+        width = (_RIGHT + 0.012 - _EDGE) / WORST_MOMENTS
         for place, moment in enumerate(self._worst):
-            axes = self._figure.add_axes((0.03 + place * width, 0.065, width - 0.012, 0.165))
+            axes = self._figure.add_axes((_EDGE + place * width, 0.065, width - 0.012, 0.165))
             axes.imshow(_rgb(moment.jpeg))
             axes.set_anchor("S")
             axes.axis("off")
-            x = 0.03 + place * width + (width - 0.012) / 2
+            x = _EDGE + place * width + (width - 0.012) / 2
             head = f"{place + 1}   {moment.time_s:.1f} s   score {moment.score:.0f}"
             self._figure.text(x, 0.040, head, size=9.5, weight="bold", color=_INK, ha="center")
             self._figure.text(x, 0.018, moment.hint, size=8, color=_BAD, ha="center")
@@ -320,7 +342,9 @@ def _standing(summary: Summary) -> str:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 40 else f"...{name[-37:]}"
+    """Return a name that fits, of the letters that Matplotlib's own font has."""
+    known = "".join(letter if letter < _FIRST_UNKNOWN else "?" for letter in name)
+    return known if len(known) <= 40 else f"...{known[-37:]}"
 
 
 def _rgb(jpeg: bytes) -> NDArray[np.uint8]:
