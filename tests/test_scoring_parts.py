@@ -18,7 +18,15 @@ from udpstream.core.pose.limbs import LIMBS, Hint, bones_of, hint_of, limb_error
 from udpstream.core.pose.match import compare, compare_pairs, errors
 from udpstream.core.pose.scale import Scale, grade_of, verdict_of
 from udpstream.core.pose.tally import APART_S, WORST_MOMENTS, Tally
-from udpstream.core.pose.template import MAX_GAP_S, STEP_S, Sample, Template, Track, sample
+from udpstream.core.pose.template import (
+    MAX_GAP_S,
+    STEP_S,
+    Sample,
+    Template,
+    Track,
+    sample,
+    versions,
+)
 from udpstream.scoring import CORRECT, NOT_CORRECT
 
 Array = NDArray[np.float64]
@@ -177,7 +185,7 @@ def test_pairs_are_compared_as_single_frames_are() -> None:
 
 def test_a_mirrored_version_is_that_of_mirrored_joints() -> None:
     row = _row(moments(), 25)
-    both = row.versions([False, True])
+    both = versions(TIMES_S, joints_of(LANDMARKS, 4 / 3), float(TIMES_S[25]), [False, True])
     assert both.xy[0] == pytest.approx(row.xy[0])
     assert both.xy[1] == pytest.approx(mirrored(row.xy[0]))
     assert both.weighted_motion[1] == pytest.approx(

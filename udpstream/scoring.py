@@ -165,7 +165,8 @@ class Scorer:
         _check("mirror", mirror, MIRRORS)
         _check("sync", sync, SYNCS)
         if not _WINDOWS_S[0] <= window_s <= _WINDOWS_S[1]:
-            raise ValueError(f"a window of {window_s:g} s: it can be {_WINDOWS_S} s long")
+            least_s, most_s = _WINDOWS_S
+            raise ValueError(f"a window of {window_s:g} s: it can be {least_s:g} to {most_s:g} s")
         joints = joints_of(reference.landmarks, reference.aspect)
         self._template = Template(reference.times_s, joints, reference.duration_s)
         if self._template.expected.sum() < _LEAST_EXPECTED:

@@ -142,10 +142,10 @@ def limb_errors(
 
 
 def _weighted_medians(values: Array, weights: Array) -> Array:
-    order = np.argsort(values, axis=0)
-    below = np.take_along_axis(weights, order, axis=0).cumsum(axis=0)
-    middle = (below < below[-1] / 2).sum(axis=0).clip(max=len(values) - 1)
     columns = np.arange(values.shape[1])
+    order = np.argsort(values, axis=0)
+    below = weights[order, columns].cumsum(axis=0)
+    middle = np.minimum((below < below[-1] / 2).sum(axis=0), len(values) - 1)
     medians: Array = values[order[middle, columns], columns]
     return medians
 

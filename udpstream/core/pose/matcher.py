@@ -13,7 +13,7 @@ from udpstream.core.pose.history import History
 from udpstream.core.pose.landmarks import N_JOINTS, Array, Joints
 from udpstream.core.pose.limbs import LIMBS, Bones, LimbErrors, limb_errors, usual_lengths
 from udpstream.core.pose.match import N_TERMS, UNKNOWN, combined, compare, errors
-from udpstream.core.pose.template import STEP_S, Template, sample
+from udpstream.core.pose.template import STEP_S, Template, versions
 
 FOLLOW_S = 5.0  # the lag of so many last seconds is right to 0.1 s
 HINT_S = 2.5  # less, and what is to be mended first changes faster than anyone can read it
@@ -90,7 +90,7 @@ class Matcher:
         frames.drop(int(np.searchsorted(frames["time_s"], oldest_s)))
         frames.add(time_s=time_s, xy=joints.xy[0], weights=joints.weights[0], torso=joints.torso[0])
         track = Joints(frames["xy"], frames["weights"], frames["torso"])
-        moment = sample(frames["time_s"], track, np.array([time_s])).versions(self._mirrors)
+        moment = versions(frames["time_s"], track, time_s, self._mirrors)
         step = round(begun_s / STEP_S)
         places, there = self._template.places(step + self._offsets, loop=self._loop)
         frames.amend(

@@ -52,7 +52,7 @@ def torso_of(times_s: Array, torso: Array, now_s: Array) -> Array:
         known = torso[begin:end]
         known = known[known > 0]
         if known.size:
-            sizes[number] = np.median(known)
+            sizes[number] = np.partition(known, known.size // 2)[known.size // 2]
     return sizes
 
 
@@ -83,27 +83,33 @@ class Sample:
     def __len__(self) -> int:
         return len(self.xy)
 
-    def versions(self, mirrors: Sequence[bool]) -> Sample:
-        """Return this one moment as it is or mirrored, a row for each of `mirrors`."""
-        twice = [np.concatenate([each, mirrored(each)]) for each in (self.xy, self.motion)]
-        weights = [
-            np.concatenate([each, each[..., MIRRORED]])
-            for each in (self.weights, self.motion_weights)
-        ]
-        rows = np.array(mirrors, int)
-        return Sample(twice[0][rows], weights[0][rows], twice[1][rows], weights[1][rows])
-
 
 def sample(times_s: Array, joints: Joints, now_s: Array) -> Sample:
     """Return a track's joints and motion at the moments `now_s`."""
+    return Sample(*_moments(times_s, joints, now_s))
+
+
+def versions(times_s: Array, joints: Joints, now_s: float, mirrors: Sequence[bool]) -> Sample:
+    """Return one moment of a track as it is or mirrored, a row for each of `mirrors`."""
+    xy, weights, motion, motion_weights = _moments(times_s, joints, np.array([now_s]))
+    rows = np.array(mirrors, int)
+    return Sample(
+        np.concatenate([xy, mirrored(xy)])[rows],
+        np.concatenate([weights, weights[:, MIRRORED]])[rows],
+        np.concatenate([motion, mirrored(motion)])[rows],
+        np.concatenate([motion_weights, motion_weights[:, MIRRORED]])[rows],
+    )
+
+
+def _moments(times_s: Array, joints: Joints, now_s: Array) -> tuple[Array, Array, Array, Array]:
+    """What a Sample is made of."""
     track = Track(times_s, joints)
     sizes = torso_of(times_s, joints.torso, now_s)
     scale = np.where(sizes > 0, sizes, 1.0)[:, None, None]
     n = len(now_s)
     xy, weights = track.at(np.concatenate([now_s, now_s - MOTION_S]))  # one call: it costs
     now = weights[:n] * (sizes > 0)[:, None]
-    motion_weights = np.minimum(now, weights[n:])
-    return Sample(xy[:n] / scale, now, (xy[:n] - xy[n:]) / scale, motion_weights)
+    return xy[:n] / scale, now, (xy[:n] - xy[n:]) / scale, np.minimum(now, weights[n:])
 
 
 class Template:
