@@ -261,7 +261,7 @@ def test_the_reference_is_where_the_performer_is_not() -> None:
 def test_words_say_it_all() -> None:
     hint = Hint("left forearm", 41.0, "too low")
     assert words_of(result_of(score=86.6, hint=hint, lag_s=0.31)) == Words(
-        "87", "CORRECT STEPS", "great   0.3 s behind", "left forearm: 40 degrees too low"
+        "86", "CORRECT STEPS", "great   0.3 s behind", "left forearm: 40 degrees too low"
     )
 
 

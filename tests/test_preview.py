@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tests.test_window import FakeGui
 from udpstream.adapters import preview as module
 from udpstream.adapters.preview import TITLE, Preview
+from udpstream.adapters.score_words import Words
 from udpstream.protocol import VERDICTS, Result
 
 RESULT = Result(1, 7, score=42.0, verdict=VERDICTS[1])
@@ -32,9 +33,14 @@ class Bench:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, mirrored: bool = False) -> None:
         self.now = 100.0
         self.gui = FakeGui()
-        self.drawn: list[Result] = []
+        self.drawn: list[str] = []
         self.preview = Preview(mirrored=mirrored, gui=self.gui, clock=lambda: self.now)
-        monkeypatch.setattr(module, "draw_result", lambda _, result, __: self.drawn.append(result))
+
+        def note_words(canvas_bgr: NDArray[np.uint8], words: Words, *, afar: bool) -> None:
+            assert afar
+            self.drawn.append(words.score or words.reason)
+
+        monkeypatch.setattr(module, "draw_words", note_words)
 
     def step(self, result: Result | None = None, *, passed_s: float = 0.1) -> bool:
         """Show a new picture, so much later."""
@@ -131,8 +137,7 @@ def test_a_result_stays_long_enough_to_be_read(bench: Bench) -> None:
     results = [replace(RESULT, score=score) for score in range(10)]
     for result in results:
         bench.step(result, passed_s=0.125)
-    shown = [result.score for result in bench.drawn]
-    assert shown == [0, 0, 0, 0, 4, 4, 4, 4, 8, 8]
+    assert bench.drawn == list("0000444488")
 
 
 def test_whether_there_is_a_score_shows_at_once(bench: Bench) -> None:
@@ -140,7 +145,7 @@ def test_whether_there_is_a_score_shows_at_once(bench: Bench) -> None:
     bench.step(RESULT, passed_s=0.1)
     bench.step(nobody, passed_s=0.1)
     bench.step(RESULT, passed_s=0.1)
-    assert bench.drawn == [RESULT, nobody, RESULT]
+    assert bench.drawn == ["42", "no score: nobody in view", "42"]
     bench.step(None, passed_s=0.1)
     bench.step(None, passed_s=1.0)
     assert len(bench.drawn) == 3
@@ -154,3 +159,15 @@ def test_a_quick_source_is_not_drawn_more_often_than_it_can_be_seen(bench: Bench
         bench.step(passed_s=0.004)
         bench.step(passed_s=0.1)
     assert slept == [pytest.approx(1 / 60 - 0.004)]
+
+
+def test_what_a_later_receiver_may_say_is_drawn_as_far_as_it_can_be() -> None:
+    shown = []
+    for limb in ("f\N{LATIN SMALL LETTER U WITH DIAERESIS}nf", "f?nf"):
+        gui = FakeGui()
+        preview = Preview(mirrored=False, gui=gui)
+        preview.put(np.full((480, 640, 3), 128, np.uint8))
+        hinted = replace(RESULT, verdict=None, limb=limb, degrees=40.0, direction="W" * 48)
+        preview.step(hinted, "", 0.01)
+        shown.append(gui.shown[TITLE])
+    assert np.array_equal(shown[0], shown[1])

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from udpstream import scoring
-from udpstream.adapters.score_replies import ScoreReplies, reply_of
+from udpstream.adapters.score_replies import ScoreReplies, reply_of, result_of
 from udpstream.core.pose.limbs import Hint
 from udpstream.core.pose.scale import GRADES
 from udpstream.frame import Stream
@@ -42,7 +44,9 @@ def test_what_the_performer_is_told() -> None:
         2.5, score=42.5, verdict=scoring.NOT_CORRECT, grade="off",
         hint=Hint("left forearm", 38.0, "too low"), lag_s=-0.25, reference_s=12.25, mirrored=True,
     )  # fmt: skip
-    assert over_the_wire(result) == Result(
+    told = over_the_wire(result)
+    assert result_of(told) == replace(result, time_s=0.0)
+    assert told == Result(
         0x1234, 7, score=42.5, verdict="NOT CORRECT STEPS", grade="off", limb="left forearm",
         degrees=38.0, direction="too low", lag_s=-0.25, reference_s=12.25, mirrored=True,
     )  # fmt: skip
@@ -52,6 +56,7 @@ def test_what_the_performer_is_told() -> None:
 def test_every_reason_reaches_the_performer(reason: str) -> None:
     told = over_the_wire(scoring.Result(2.5, reason=reason))
     assert told == Result(0x1234, 7, reason=reason, ended=reason == scoring.ENDED)
+    assert result_of(told) == scoring.Result(0.0, reason=reason)
 
 
 @pytest.mark.parametrize("grade", [grade for _, grade in GRADES])
@@ -64,8 +69,13 @@ def test_every_verdict_and_grade_has_a_code(verdict: str, grade: str) -> None:
 @pytest.mark.parametrize("limb", scoring.LIMBS)
 def test_every_limb_fits(limb: str) -> None:
     hint = Hint(limb, 180.0, "too far forward")
-    told = over_the_wire(scoring.Result(2.5, score=1.0, hint=hint))
-    assert Hint(told.limb, told.degrees, told.direction) == hint
+    assert result_of(over_the_wire(scoring.Result(2.5, score=1.0, hint=hint))).hint == hint
+
+
+def test_what_a_later_version_may_leave_out() -> None:
+    assert result_of(Result(1, 7)).reason == "no reason was given"
+    assert result_of(Result(1, 7, reason="an end", ended=True)).ended
+    assert result_of(Result(1, 7, score=50.0, reason="stray")).reason is None
 
 
 def test_each_result_is_sent_once_and_the_last_one_thrice() -> None:

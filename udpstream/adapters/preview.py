@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udpstream.adapters import overlay
-from udpstream.adapters.result_panel import draw_result
+from udpstream.adapters.score_replies import result_of
+from udpstream.adapters.score_words import Words, draw_words, words_of
 from udpstream.adapters.screen import HighGui
 from udpstream.adapters.window import POLL_S, QUIT_KEYS, Gui, first_size
 from udpstream.protocol import Result
@@ -23,7 +24,7 @@ from udpstream.slot import LatestSlot
 TITLE = "udpstream - preview"
 
 _DRAW_S = 1 / 60  # a source may be quicker than any screen
-_RESULT_S = 0.4  # one that changes with every frame cannot be read
+_WORDS_S = 0.4  # those that change with every frame cannot be read
 
 
 class Preview:
@@ -54,8 +55,8 @@ class Preview:
         self._first_wh: tuple[int, int] | None = None  # None: no window yet
         self._was_visible = False  # a window is not visible before the system has put it up
         self._next_s = float("-inf")  # when to draw next
-        self._result: Result | None = None  # that is shown
-        self._result_s = float("-inf")  # and since when
+        self._words: Words | None = None  # that are shown
+        self._words_s = float("-inf")  # and since when
 
     def put(self, frame_bgr: NDArray[np.uint8]) -> None:
         """Take the latest frame, `(H, W, 3)` uint8 BGR, which is not written to."""
@@ -101,20 +102,20 @@ class Preview:
         if self._mirrored:
             cv2.flip(canvas_bgr, 1, canvas_bgr)
         overlay.draw_line(canvas_bgr, line)
-        result = self._settled(result)
-        if result is not None:
-            height, width = canvas_bgr.shape[:2]
-            draw_result(canvas_bgr, result, overlay.line_px(width, height))
+        words = self._settled(result)
+        if words is not None:
+            draw_words(canvas_bgr, words, afar=True)
         self._gui.show(TITLE, canvas_bgr)
 
-    def _settled(self, result: Result | None) -> Result | None:
-        """The result to show: the one that is shown already, for a moment."""
+    def _settled(self, result: Result | None) -> Words | None:
+        """The words to show: those that are shown already, for a moment."""
+        words = None if result is None else _drawable(words_of(result_of(result)))
         now_s = self._clock()
-        was_scored = self._result is not None and self._result.score is not None
-        is_scored = result is not None and result.score is not None
-        if was_scored != is_scored or now_s - self._result_s >= _RESULT_S:
-            self._result, self._result_s = result, now_s
-        return self._result
+        was_scored = self._words is not None and bool(self._words.score)
+        is_scored = words is not None and bool(words.score)
+        if was_scored != is_scored or now_s - self._words_s >= _WORDS_S:
+            self._words, self._words_s = words, now_s
+        return self._words
 
     def _answer_user(self) -> bool:
         if self._gui.poll_key() in QUIT_KEYS:
@@ -125,3 +126,8 @@ class Preview:
             self._first_wh = None  # the user has closed it
             return False
         return True
+
+
+def _drawable(words: Words) -> Words:
+    """Replace what OpenCV 4 cannot draw: a receiver may say more than ours does."""
+    return Words(*(each.encode("ascii", "replace").decode() for each in words))

@@ -1,9 +1,11 @@
-"""A score sink that tells the performer's own machine what is said of each frame."""
+"""What is said of a frame, back to the performer's own machine: the sink, and both ends' words."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from udpstream import scoring
+from udpstream.core.pose.limbs import Hint
 from udpstream.core.pose.tally import Summary
 from udpstream.frame import Stream
 from udpstream.protocol import Result
@@ -54,4 +56,21 @@ def reply_of(scored: Scored) -> Result:
         reference_s=result.reference_s,
         mirrored=result.mirrored,
         ended=result.ended,
+    )
+
+
+def result_of(reply: Result) -> scoring.Result:
+    """Return what a receiver said, as far as it is told: without limbs, and at time 0."""
+    hint = Hint(reply.limb, reply.degrees, reply.direction) if reply.limb else None
+    reason = scoring.ENDED if reply.ended else reply.reason or "no reason was given"
+    return scoring.Result(
+        0.0,
+        score=reply.score,
+        reason=reason if reply.score is None else None,
+        verdict=reply.verdict,
+        grade=reply.grade,
+        hint=hint,
+        lag_s=reply.lag_s,
+        reference_s=reply.reference_s,
+        mirrored=reply.mirrored,
     )

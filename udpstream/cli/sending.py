@@ -11,14 +11,16 @@ from typing import Literal
 from udpstream.adapters import overlay
 from udpstream.adapters.address import split_host_port
 from udpstream.adapters.preview import Preview
+from udpstream.adapters.score_replies import result_of
+from udpstream.adapters.score_words import words_of
 from udpstream.adapters.screen import screen_problem
 from udpstream.adapters.sources import open_source
 from udpstream.adapters.udp import Offload
 from udpstream.capture import Capture
 from udpstream.cli.signals import StopSignals
 from udpstream.cli.terminal import StatusLine, print_lines, say
-from udpstream.core import reply
 from udpstream.core.picture import Limits
+from udpstream.protocol import Result
 from udpstream.sender import CodecName, Parity, Sender, SenderWire
 from udpstream.transmission import Transmission
 
@@ -128,8 +130,8 @@ def _watch(
         if now_s >= status_s:
             fields = _status(sender, transmission)
             lines = ["  ".join(fields)]
-            if sender.expects_answer and (preview is not None or sender.result is not None):
-                lines.append(reply.in_a_line(sender.result))
+            if (result := sender.result) is not None:
+                lines.append(_said(result))
             status.show(lines)
             status_s = now_s + _STATUS_PERIOD_S
         wait_s = min(_STEP_S, end_s - now_s)
@@ -152,6 +154,13 @@ def _status(sender: Sender, transmission: Transmission) -> list[str]:
     if sender.adaptation:
         fields.append(sender.adaptation)
     return fields
+
+
+def _said(result: Result) -> str:
+    """What a receiver says of the performer, in 80 columns."""
+    words = words_of(result_of(result))
+    fields = words.reason, words.score, words.verdict, words.hint or words.detail
+    return "  ".join(filter(None, fields))
 
 
 def _summary(sender: Sender, capture: Capture, seconds: float) -> list[str]:
