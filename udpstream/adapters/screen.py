@@ -64,7 +64,7 @@ class HighGui:
         except cv2.error as error:
             raise DisplayError(
                 f"OpenCV could not open the window {title!r} ({error.err}): "
-                "check the screen, or receive without windows"
+                "check the screen, or do without windows"
             ) from error
 
     def show(self, title: str, image_bgr: NDArray[np.uint8]) -> None:
@@ -78,7 +78,7 @@ class HighGui:
         except cv2.error as error:
             raise DisplayError(
                 f"OpenCV could not draw in the window {title!r} ({error.err}): "
-                "check the screen, or receive without windows"
+                "check the screen, or do without windows"
             ) from error
 
     def room_wh(self, title: str) -> tuple[int, int] | None:
