@@ -235,7 +235,7 @@ class _Page:
         else:
             verdict = verdict_of(summary.mean_score)
             colour = _GOOD if verdict == CORRECT else _BAD
-            text(0.03, 0.922, f"{summary.mean_score:.0f}", size=34, weight="bold", color=colour)
+            text(0.03, 0.922, f"{int(summary.mean_score)}", size=34, weight="bold", color=colour)
             x = _LEFT
             text(x, 0.948, verdict, size=15, weight="bold", color=colour)
             headline = f"{grade_of(summary.mean_score)};  {_share(summary)}"
@@ -312,7 +312,7 @@ class _Page:
             axes.set_anchor("S")
             axes.axis("off")
             x = _EDGE + place * width + (width - 0.012) / 2
-            head = f"{place + 1}   {moment.time_s:.1f} s   score {moment.score:.0f}"
+            head = f"{place + 1}   {moment.time_s:.1f} s   score {int(moment.score)}"
             self._figure.text(x, 0.040, head, size=9.5, weight="bold", color=_INK, ha="center")
             self._figure.text(x, 0.018, moment.hint, size=8, color=_BAD, ha="center")
 
@@ -324,7 +324,7 @@ def _tidy(axes: Any) -> None:
 
 
 def _share(summary: Summary) -> str:
-    return f"{summary.correct_share or 0:.0%} of {summary.scored:,} scored frames correct"
+    return f"{int(100 * (summary.correct_share or 0))} % of {summary.scored:,} scored frames correct"
 
 
 def _standing(summary: Summary) -> str:

@@ -220,7 +220,7 @@ def summary_lines(summary: Summary) -> list[str]:
     if mean is None:
         return [f"  score     none in {summary.frames:,} frames: {_reasons(summary)}"]
     correct = f"{summary.correct_share or 0:.1%} of {summary.scored:,} frames correct"
-    lines = [f"  score     {mean:.0f} of 100, {grade_of(mean)}: {verdict_of(mean)}; {correct}"]
+    lines = [f"  score     {int(mean)} of 100, {grade_of(mean)}: {verdict_of(mean)}; {correct}"]
     if summary.unscored:
         lines.append(f"            without a score: {_reasons(summary)}")
     worst = [f"{limb} {deg:.0f}" for limb, deg in list(summary.limbs_deg.items())[:3]]
