@@ -255,6 +255,25 @@ def test_a_frame_without_a_score_is_there_with_the_reason(tmp_path: Path, said: 
     assert all((picture[:40] > 180).any() for picture in pictures)
 
 
+def test_a_recording_does_not_wait_for_a_file_that_has_stopped(
+    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(annotated, "MAX_QUEUED_FRAMES", 1)
+    may_fail = threading.Event()
+
+    def folder_of(stream: Stream) -> Path:
+        assert may_fail.wait(20)
+        raise RecordingError(f"no folder for {stream.camera}")
+
+    sink = AnnotatedVideo(folder_of, said.append, waits=True)
+    sink.scored(scored_of(0))
+    threading.Timer(0.05, may_fail.set).start()
+    sink.scored(scored_of(1))  # there is no room until the file has stopped
+    sink.close()
+    assert said == ["annotated.avi of 192.0.2.7 stopped: no folder for 192.0.2.7"]
+    assert sink.summaries()[0].frames_skipped == 2
+
+
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path

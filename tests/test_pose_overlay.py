@@ -19,8 +19,8 @@ Image = NDArray[np.uint8]
 GREY = 90
 SQUARE = (400, 400)
 SIZES_WH = [
-    (16, 16), (17, 300), (300, 17), (64, 48), (120, 160), (160, 120), (320, 240), (333, 111),
-    (480, 640), (640, 480), (1000, 80), (1280, 720),
+    (16, 16), (17, 300), (300, 17), (64, 48), (120, 160), (160, 120), (240, 160), (260, 150),
+    (300, 90), (300, 100), (320, 240), (333, 111), (480, 640), (640, 480), (1000, 80), (1280, 720),
 ]  # fmt: skip
 ENDS = {"upper arm": ("shoulder", "elbow"), "forearm": ("elbow", "wrist"),
         "thigh": ("hip", "knee"), "shin": ("knee", "ankle")}  # fmt: skip
@@ -126,6 +126,7 @@ def test_what_hangs_on_a_hidden_joint_is_not_drawn(joint: str) -> None:
         is_hidden = PLACE[joint] in ends_of(limb)
         untouched = bool((along(image, pose, limb) == GREY).all())
         assert untouched == is_hidden, limb
+    assert (image[:30, :30] == GREY).all()  # nor is anything drawn to where there is no body
 
 
 def test_a_hand_without_its_forearm_is_not_drawn() -> None:
@@ -249,7 +250,7 @@ def test_the_reference_has_its_true_aspect_and_always_the_same_size() -> None:
 def test_the_reference_is_where_the_performer_is_not() -> None:
     drawing = PoseOverlay()
     sides = []
-    for x_shift in (0.0, 0.3, 0.05, -0.3, -0.05):
+    for x_shift in (0.0, 0.3, -0.05, -0.3, 0.05):
         canvas = plain((640, 480))
         scored = scored_of(size_wh=(640, 480), landmarks=body(x_shift), reference=body())
         drawing.draw(canvas, scored, pose=False)

@@ -133,8 +133,8 @@ class AnnotatedVideo:
 class _Annotation:
     """One stream's file, queue and thread.
 
-    `_changed` guards the queue, its counts, `_finishing` and `_error`; the series is the
-    thread's own, and others only look at it.
+    `_changed` guards the queue, its counts, `_finishing` and `_over`; the rest is the thread's
+    own, and others only look at it.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class _Annotation:
         self._put = 0
         self._skipped = 0
         self._finishing = False
-        self._written_out = False
+        self._over = False
         self._error: str | None = None
         self._thread = threading.Thread(target=self._run, name=f"annotate {stream.camera}")
         self._thread.start()
@@ -170,8 +170,8 @@ class _Annotation:
         with self._changed:
             self._put += 1
             if self._waits:
-                self._changed.wait_for(lambda: self._has_room(scored) or self._error is not None)
-            if self._error is not None or not self._has_room(scored):
+                self._changed.wait_for(lambda: self._over or self._has_room(scored))
+            if self._over or not self._has_room(scored):
                 self._skipped += 1
                 return
             self._queue.append(scored)
@@ -190,12 +190,11 @@ class _Annotation:
         files = list(self._series.files)
         written = sum(file.frames for file in files)
         with self._changed:
-            at_rest = self._written_out or self._error is not None
             return AnnotatedSummary(
                 stream=self._stream,
                 files=tuple(self._series.folder / file.name for file in files),
                 frames_written=written,
-                frames_skipped=self._put - written if at_rest else self._skipped,
+                frames_skipped=self._put - written if self._over else self._skipped,
                 error=self._error,
             )
 
@@ -212,9 +211,15 @@ class _Annotation:
             self._series.folder = self._folder_of(self._stream)
             self._write()
             self._series.end_file()
-            self._written_out = True
         except UdpStreamError as error:
-            self._fail(error)
+            self._error = str(error)
+            self._series.discard()
+            self._say(f"annotated.avi of {self._stream.camera} stopped: {error}")
+        finally:
+            with self._changed:
+                self._over = True
+                self._queue.clear()
+                self._changed.notify_all()  # or who waits for room would wait for ever
         summary = self.summary()
         if summary.frames_skipped and summary.error is None:
             self._say(
@@ -260,12 +265,3 @@ class _Annotation:
             scored.stream, scored.frame, Codec.JPEG, (width, height), payload,
             captured_at=None, received_at=scored.time_s, latency_s=None,
         )  # fmt: skip
-
-    def _fail(self, error: UdpStreamError) -> None:
-        with self._changed:
-            self._error = str(error)
-            self._queue.clear()
-            self._queued_bytes = 0
-            self._changed.notify_all()
-        self._series.discard()
-        self._say(f"annotated.avi of {self._stream.camera} stopped: {error}")
