@@ -50,7 +50,7 @@ def numbered_frame(stream: Stream, number: int, rate: float = RATE) -> Frame:
 
 def joints(seed: int, *faults: str) -> Callable[[float], Landmarks | None]:
     """A dancer's true landmarks, by time."""
-    dancer = Dancer(seed, parse_faults(faults))
+    dancer = Dancer(seed, parse_faults(list(faults)))
     return lambda time_s: dancer.landmarks(time_s, _SEEN_WH)
 
 

@@ -17,7 +17,11 @@ import pytest
 from tests.cli_tools import Commands, commands_in, wait_until
 from tests.performance_tools import reference_of
 from tests.pose_tools import require_model, scene, write_video
+from tests.score_tools import result_of, scored_of
 from udpstream.adapters.reference_video import write_csv
+from udpstream.cli.scoring import score_status, summary_lines
+from udpstream.core.pose.tally import Summary
+from udpstream.scoring import NOBODY, TOO_FEW, Hint
 
 HEADER_ONLY = "time_s,aspect,seen\n"
 
@@ -125,6 +129,29 @@ def test_a_video_for_a_reference_and_no_model(run: Commands) -> None:
     assert run.send("--frames", "5").end() == 0
     assert receiver.end(signal.SIGTERM) == 0
     assert "5 delivered" in receiver.stdout
+
+
+def test_a_frames_score_in_one_line() -> None:
+    hint = Hint("left forearm", 38.0, "too low")
+    result = result_of(1.0, 87.6, hint=hint, lag_s=0.32)
+    assert score_status(scored_of(result=result)) == (
+        "  score  87  CORRECT STEPS  left forearm: 40 degrees too low  great   0.3 s behind"
+    )
+    nobody = result_of(1.0, None, reason=NOBODY)
+    assert score_status(scored_of(result=nobody)) == "  no score: nobody in view"
+
+
+def test_a_summary_in_a_few_lines() -> None:
+    summary = Summary(
+        100, 80, 49.96, 0.4567, {NOBODY: 15, TOO_FEW: 5}, {"left shin": 31.6, "torso": 4.0}, (),
+        -0.25, mirrored=True,
+    )  # fmt: skip
+    assert summary_lines(summary) == [
+        "  score     49 of 100, off: NOT CORRECT STEPS; 45.7% of 80 frames correct",
+        "            without a score: nobody in view 15, too few frames in the window 5",
+        "  limbs     degrees off, on the mean: left shin 32, torso 4",
+        "  lag       0.25 s ahead of the reference, mirrored",
+    ]
 
 
 def test_a_recording_cannot_be_scored_without_a_model(run: Commands) -> None:

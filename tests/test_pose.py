@@ -235,8 +235,9 @@ def test_mediapipes_remarks_stay_off_the_terminal() -> None:
 def test_what_others_write_meanwhile_is_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
     with _native_remarks_held_back():
         os.write(2, b"W0000 00:00:17.2 77 calculator.cc:81] Using\nsomebody's words\nINFO: it is\n")
+        os.write(2, b"a status lineINFO: it is\n")
         assert capfd.readouterr().err == ""
-    assert capfd.readouterr().err == "somebody's words\n"
+    assert capfd.readouterr().err == "somebody's words\na status line"
 
 
 def test_the_figure_stands_before_a_plain_wall() -> None:

@@ -49,7 +49,8 @@ _STEP_MS = 10_000_000
 
 _TORSO = [PLACE[name] for name in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")]
 _ERROR_OUTPUT = threading.Lock()
-_NATIVE_REMARK = re.compile(rb"(INFO|WARNING): |[IWE]\d{4} ")
+# To the end of its line, which may begin with a status line that has no end of its own.
+_NATIVE_REMARK = re.compile(rb"((INFO|WARNING): |[IWE]\d{4} \d\d:\d\d:).*\n")
 
 
 class PoseTracker:
@@ -252,6 +253,4 @@ def _native_remarks_held_back() -> Iterator[None]:
         finally:
             os.dup2(error_output, 2)
             held.seek(0)
-            for line in held:
-                if not _NATIVE_REMARK.match(line):
-                    os.write(2, line)
+            os.write(2, _NATIVE_REMARK.sub(b"", held.read()))

@@ -324,7 +324,9 @@ def _tidy(axes: Any) -> None:
 
 
 def _share(summary: Summary) -> str:
-    return f"{int(100 * (summary.correct_share or 0))} % of {summary.scored:,} scored frames correct"
+    return (
+        f"{int(100 * (summary.correct_share or 0))} % of {summary.scored:,} scored frames correct"
+    )
 
 
 def _standing(summary: Summary) -> str:

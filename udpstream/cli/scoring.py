@@ -94,7 +94,7 @@ class LiveScoring:
         if self._fetching:
             return [self._fetching]
         scored = self.latest(stream)
-        return ["  waiting for the first pose" if scored is None else _status(scored)]
+        return ["  waiting for the first pose" if scored is None else score_status(scored)]
 
     def summary(self, stream: Stream) -> list[str]:
         """Return what to say of a stream in the end."""
@@ -202,14 +202,15 @@ def load_score_reference(options: ScoreOptions, stop: threading.Event) -> Refere
         return None
 
 
-def _status(scored: Scored) -> str:
+def score_status(scored: Scored) -> str:
+    """Return what is said of a frame in one line, the most telling first."""
     from udpstream.adapters.score_words import words_of
 
     words = words_of(scored.result)
     if words.reason:
         return f"  {words.reason}"
-    fields = f"{words.score:>3}", words.verdict, words.detail, words.hint
-    return f"  score {'   '.join(filter(None, fields))}"
+    fields = f"{words.score:>3}", words.verdict, words.hint, words.detail
+    return f"  score {'  '.join(filter(None, fields))}"
 
 
 def summary_lines(summary: Summary) -> list[str]:

@@ -41,7 +41,13 @@ class _Console(Console):
 
 # What one may want to pipe on goes to stdout; what is said meanwhile to stderr.
 _out = _Console(highlight=False, soft_wrap=True)
-_err = _Console(stderr=True, highlight=False, soft_wrap=True)
+_err = _Console(
+    stderr=True,
+    highlight=False,
+    soft_wrap=True,
+    # As it is now: while a pose model is loaded, the error output is a file for a second.
+    force_terminal=Console(stderr=True).is_terminal,
+)
 
 
 def say(text: str) -> None:
