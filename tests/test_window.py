@@ -599,6 +599,9 @@ def test_a_score_of_a_frame_that_no_window_showed_is_drawn(
     scored_bench.score(stream, 12)
     scored_bench.frame(stream, 11)
     assert drawn == [(7, True), (9, True), (12, True)]
+    scored_bench.score(stream, 7)
+    scored_bench.frame(stream, 30)
+    assert drawn[-1] == (7, False)  # it grows old all the same
 
 
 def test_each_window_has_its_own_score(
