@@ -214,7 +214,7 @@ class Performances:
             return None if record is None else record.summary
 
     def result_ms(self, stream: Stream) -> dict[str, float | None]:
-        """Return p50, p95 and p99 from a frame's delivery until all sinks have its score."""
+        """Return p50, p95 and p99 from a frame's delivery until its score can be shown."""
         with self._lock:
             record = self._records.get(stream) or _Record()
             return record.results.summary_ms()
@@ -236,12 +236,12 @@ class Performances:
             pose.frame.number, time_s, pose.image_bgr, pose.landmarks, pose.pose_s
         )
         session.latest = scored
-        self._tell(lambda sink: sink.scored(scored))
         now_s = self._clock()
         with self._lock:
             session.record.results.add(now_s - pose.delivered_at)
             _put(self._sessions, stream, session)
             _put(self._records, stream, session.record)
+        self._tell(lambda sink: sink.scored(scored))
         if scored.result.ended:
             self._finish(session, performance)
         elif now_s >= session.summary_s:
@@ -324,7 +324,7 @@ class Scoring:
         """Return p50, p95 and p99 of three times.
 
         `pose` is of decoding and finding, `latency` from delivery to the pose, and `result`
-        from delivery until all sinks have the score.
+        from delivery until the score can be shown.
         """
         result_ms = self.performances.result_ms(stream)
         return {**self._worker.times_ms(stream), "result": result_ms}
