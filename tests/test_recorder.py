@@ -321,3 +321,34 @@ def test_raw_frames_can_be_recorded_lossless(tmp_path: Path, said: list[str]) ->
     video = cv2.VideoCapture(str(recorder.recordings()[0].path / "output.avi"))
     for frame in frames:
         assert video.read()[1].tobytes() == frame.payload
+
+
+def test_others_learn_the_folder_and_leave_notes_in_the_session(
+    recorder: Recorder, tmp_path: Path
+) -> None:
+    stream = make_stream()
+    assert recorder.folder(stream) is None
+    recorder.note(stream, "score", 0)  # of a stream that is not recorded: nothing to do
+    recorder.deliver(make_frame(stream, 0))
+    folder = recorder.folder(stream)
+    assert folder is not None
+    assert folder.parent == tmp_path
+    assert folder.is_dir()
+    recorder.note(stream, "score", {"mean_score": 1})
+    recorder.ended(stream, make_report(stream, 1))
+    recorder.close()
+    assert session(folder)["score"] == {"mean_score": 1}
+    recorder.note(stream, "score", {"mean_score": 2})
+    assert session(folder)["score"] == {"mean_score": 2}
+    assert session(folder)["frames_written"] == 1
+    assert recorder.folder(stream) == folder
+
+
+def test_a_folder_that_could_not_be_made_is_none(tmp_path: Path, said: list[str]) -> None:
+    recorder = Recorder(tmp_path / "recordings", say=said.append)
+    (tmp_path / "recordings").rmdir()
+    recorder.deliver(make_frame(make_stream(), 0))
+    assert recorder.folder(make_stream()) is None
+    recorder.note(make_stream(), "score", 1)
+    recorder.close()
+    assert "cannot create" in said[0]
