@@ -129,3 +129,14 @@ def test_without_matplotlib_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(PoseError, match="pip install"):
         ScorePlot().png(summary_of(), "192.0.2.7", "dance.csv")
+
+
+def test_who_is_lost_all_along_is_shown_so_all_along() -> None:
+    moments = WorstMoments()
+    for n in range(600):
+        moments.add(scored_at(n / RATE, 0.0))
+    times_s = [each.time_s for each in moments.all()]
+    assert len(times_s) == WORST_MOMENTS
+    assert times_s[0] < 10
+    assert times_s[-1] > 40
+    assert np.diff(times_s).min() > 5

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
 
 WORST_MOMENTS = 5
 APART_S = 2.0  # nearer, two bad moments are one
@@ -102,7 +101,17 @@ class Tally:
         if any(each.score <= moment.score for each in near):
             return
         kept = [each for each in self._worst if each not in near] + [moment]
-        scores = [each.score for each in kept]
         if len(kept) > WORST_MOMENTS:
-            kept.pop(int(np.argmax(scores)))
+            # Of equals the one that is least missed: who is lost all along is shown so.
+            kept.remove(max(kept, key=lambda each: (each.score, -_room_s(each, kept))))
         self._worst = kept
+
+
+def _room_s(moment: Moment, moments: list[Moment]) -> float:
+    """Return how long a gap there would be without a moment; without the first, an endless one."""
+    time_s = moment.time_s
+    before_s = max((each.time_s for each in moments if each.time_s < time_s), default=-math.inf)
+    after_s = min(
+        (each.time_s for each in moments if each.time_s > time_s), default=2 * time_s - before_s
+    )
+    return after_s - before_s
