@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udpstream.adapters.codec import decode
+from udpstream.core.cadence import Cadence
 from udpstream.core.histogram import Histogram
 from udpstream.core.ledger import StreamReport
 from udpstream.errors import FrameError, PoseError
@@ -96,6 +97,7 @@ class _Work:
 
     thread: threading.Thread
     slot: LatestSlot[tuple[Frame, float]]
+    cadence: Cadence
 
 
 class PoseWorker:
@@ -148,6 +150,8 @@ class PoseWorker:
         delivered_at = self._clock()
         with self._lock:
             work = self._work_of(frame.stream)
+            if work is not None:
+                work.cadence.add(delivered_at)
             if work is None or work.slot.closed or work.slot.put((frame, delivered_at)):
                 self._tally(frame.stream).skipped += 1
 
@@ -209,10 +213,14 @@ class PoseWorker:
                 self._say(f"poses are found in {MAX_STREAMS} streams at once: others have none")
             return None
         slot: LatestSlot[tuple[Frame, float]] = LatestSlot()
+        cadence = Cadence()
         thread = threading.Thread(
-            target=self._run, args=(stream, slot), name=f"pose {stream.camera}", daemon=True
+            target=self._run,
+            args=(stream, slot, cadence),
+            name=f"pose {stream.camera}",
+            daemon=True,
         )
-        work = self._works[stream] = _Work(thread, slot)
+        work = self._works[stream] = _Work(thread, slot, cadence)
         thread.start()
         return work
 
@@ -237,10 +245,15 @@ class PoseWorker:
             spare, self._spare = self._spare, None
             return self._make_tracker() if spare is None else spare
 
-    def _run(self, stream: Stream, slot: LatestSlot[tuple[Frame, float]]) -> None:
+    def _run(self, stream: Stream, slot: LatestSlot[tuple[Frame, float]], cadence: Cadence) -> None:
         try:
             with contextlib.closing(self._take_tracker()) as tracker:
                 while (taken := slot.take()) is not None:
+                    wait_s = cadence.wait_s(taken[1], self._clock())
+                    if wait_s and (fresher := slot.take(wait_s)) is not None:
+                        taken = fresher
+                        with self._lock:
+                            self._tally(stream).skipped += 1
                     self._find(tracker, *taken)
         except PoseError as error:
             self._fail(error)
