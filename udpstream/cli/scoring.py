@@ -225,7 +225,8 @@ def summary_lines(summary: Summary) -> list[str]:
     if summary.unscored:
         lines.append(f"            without a score: {_reasons(summary)}")
     worst = [f"{limb} {deg:.0f}" for limb, deg in list(summary.limbs_deg.items())[:3]]
-    lines.append(f"  limbs     degrees off, on the mean: {', '.join(worst)}")
+    if worst:
+        lines.append(f"  limbs     degrees off, on the mean: {', '.join(worst)}")
     lag_s = summary.lag_s
     if lag_s is not None:
         lag = f"{abs(lag_s):.2f} s {'ahead of' if lag_s < 0 else 'behind'} the reference"
