@@ -162,36 +162,6 @@ def test_a_size_that_changes_goes_on_in_another_file(run: Commands) -> None:
     assert sum(counts) == told["frames_written"]
 
 
-def test_the_demo_tells_both_ends(run: Commands) -> None:
-    demo = run.start("demo", "--seconds", "1", "--display", "auto")
-    assert demo.end() == 0
-    (session,) = run.sessions()
-    assert pictures_in(session / "output.avi") > 10
-    sent = re.search(r"^sent (\d+) frames", demo.stdout)
-    received = re.search(r"^  frames    (\d+) sent, (\d+) delivered", demo.stdout, re.MULTILINE)
-    assert sent is not None
-    assert received is not None
-    assert sent[1] == received[1]  # the first frame had a receiver, and the last
-
-
-@_NO_SIGNALS
-def test_one_ctrl_c_ends_the_demo_in_order(run: Commands) -> None:
-    demo = run.start("demo", "--seconds", "100")
-    run.wait_for_recording()
-    assert demo.end(signal.SIGINT) == 0
-    (session,) = run.sessions()
-    assert json.loads((session / "session.json").read_text())["finished"] is True
-    assert demo.stdout.count("frames") == 2
-
-
-def test_the_demo_says_which_end_failed(run: Commands) -> None:
-    (run.folder / "file").touch()
-    demo = run.start("demo", "--record", "file")
-    assert demo.end() == 1
-    assert "cannot record to file" in demo.stderr
-    assert "the demo's receiver ended with exit code 1" in demo.stderr
-
-
 # -- strangers and bad frames -------------------------------------------------------
 
 
@@ -325,6 +295,8 @@ _RECEIVE = ("receive", "127.0.0.1:49505", "--display", "off", "--seconds", "0")
         ((*_RECEIVE, "--record", "text.txt"), 1, "cannot record to text.txt"),
         ((*_RECEIVE, "--size", "3840x2160"), 1, "3840x2160 needs 540 classic chunks"),
         (("demo", "--seconds", "0"), 2, "--seconds"),
+        (("demo", "--source", "noise"), 2, "the demo streams a dancer"),
+        (("demo", "--source", "dancer,nose=9"), 1, "the source 'dancer,nose=9'"),
     ],
 )
 def test_bad_input_is_answered_in_words(
@@ -347,7 +319,9 @@ def test_bad_input_is_answered_in_words(
     assert "Traceback" not in error
 
 
-@pytest.mark.parametrize("command", ["", "send", "receive", "demo"])
+@pytest.mark.parametrize(
+    "command", ["", "send", "receive", "demo", "model", "reference", "score", "doctor", "bench"]
+)
 def test_help_fits_80_columns(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
@@ -360,6 +334,8 @@ def test_help_fits_80_columns(
     assert text.startswith("Usage: udpstream")
     assert max(map(len, text.splitlines())) <= 80
     assert "bool" not in text
+    assert "range>" not in text
+    assert "..." not in text.replace("[ARGS]...", "")  # nothing is cut
 
 
 def test_a_port_that_is_taken(run: Commands) -> None:

@@ -198,6 +198,16 @@ def test_the_dance_is_drawn_once_and_comes_round_the_same() -> None:
     assert any(not np.array_equal(a, b) for a, b in zip(first, first[48:], strict=False))
 
 
+def test_a_picture_that_was_drawn_beforehand_is_the_same() -> None:
+    source, ahead = (DancerSource(Dancer(4), SMALL_WH, fps=10.0) for _ in range(2))
+    for number in range(3):
+        ahead.draw(number)
+    kept = ahead.kept_bytes
+    for _ in range(3):
+        assert np.array_equal(read(source), read(ahead))
+    assert ahead.kept_bytes == kept == source.kept_bytes
+
+
 def test_a_source_knows_the_truth_of_each_frame() -> None:
     for fps, number, time_s in ((10.0, 7, 0.7), (25.0, 250, 10.0), (60.0, 91, 1.5), (1.0, 3, 3.0)):
         source = DancerSource(Dancer(5), SMALL_WH, fps)

@@ -91,15 +91,7 @@ class Recorder:
         Raises:
             RecordingError: it cannot be.
         """
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=directory):
-                pass
-        except OSError as error:
-            raise RecordingError(
-                f"cannot record to {directory}: {error.strerror}: name a folder that can be "
-                "written to"
-            ) from error
+        ready_folder(directory)
         self._directory = directory
         self._raw_codec: Coding = raw_codec
         self._say = say
@@ -416,6 +408,22 @@ def session_name(started_at: float, camera: str) -> str:
     """Return the name of a session's folder, from the Unix time at which it began."""
     stamp = datetime.fromtimestamp(started_at, UTC).strftime("%Y%m%dT%H%M%SZ")
     return f"{stamp}-{camera}"
+
+
+def ready_folder(directory: Path) -> None:
+    """Make sure that a folder is there, and can be written to.
+
+    Raises:
+        RecordingError: it cannot be.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise RecordingError(
+            f"cannot record to {directory}: {error.strerror}: name a folder that can be written to"
+        ) from error
 
 
 def make_folder(wanted: Path) -> Path:

@@ -124,28 +124,67 @@ def _send(
         typer.Option(
             metavar="SOURCE",
             help="A camera's index, a video file, a folder of images, 'test' (a test card), "
-            "'noise' or 'dancer[:SEED]' (a drawn person; with faults to plant after it, as in "
-            "'dancer:3,left-forearm=30,lag=0.4').",
+            "'noise' or 'dancer[:SEED]': a drawn person, who does wrong what is asked for, as in "
+            "'dancer:3,lag=0.4,left-forearm=30'.",
         ),
     ] = "0",
-    loop: Annotated[bool, typer.Option("--loop", help="Start a file again at its end.")] = False,
-    codec: Annotated[
-        _Codec | None,
-        typer.Option(help="How to send pictures: jpeg, or raw (all there is on --wire classic)."),
-    ] = None,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality.")] = DEFAULT_QUALITY,
     size: Annotated[
         Size | None,
         typer.Option(parser=parse_size, metavar="WxH", help="Picture size; the source's own."),
     ] = None,
     fps: Annotated[
         float | None,
-        typer.Option(min=0.01, max=10_000, help="Frames a second; the source's own."),
+        typer.Option(
+            min=0.01, max=10_000, metavar="FPS", help="Frames a second; the source's own."
+        ),
     ] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Start a file again at its end.")] = False,
+    codec: Annotated[
+        _Codec | None,
+        typer.Option(help="How to send pictures: jpeg, or raw (all there is on --wire classic)."),
+    ] = None,
+    quality: Annotated[
+        int, typer.Option(min=1, max=100, metavar="Q", help="JPEG quality.")
+    ] = DEFAULT_QUALITY,
+    preview: Annotated[
+        bool,
+        typer.Option("--preview", help="Show the picture here, with the score where one comes."),
+    ] = False,
+    preview_mirror: Annotated[
+        _PreviewMirror, typer.Option(help="Show it as a mirror does: auto does so with cameras.")
+    ] = _PreviewMirror.auto,
     frames: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Stop after so many frames.")
     ] = None,
     seconds: _Seconds = None,
+    adapt: Annotated[
+        _Adapt,
+        typer.Option(help="Where the link is too narrow: pace, quality, size and rate give way."),
+    ] = _Adapt.auto,
+    min_quality: Annotated[
+        int, typer.Option(min=1, max=100, metavar="Q", help="Least JPEG quality on a narrow link.")
+    ] = _LIMITS.min_quality,
+    min_scale: Annotated[
+        float, typer.Option(metavar="SHARE", help="Least share of the picture's sides.")
+    ] = _LIMITS.min_scale,
+    min_fps: Annotated[
+        float, typer.Option(min=0.01, metavar="FPS", help="Least frames a second.")
+    ] = _LIMITS.min_fps,
+    max_rate: Annotated[
+        float | None,
+        typer.Option(min=0.01, metavar="MBIT", help="Never send faster, in Mbit/s."),
+    ] = None,
+    fec: Annotated[
+        Parity,
+        typer.Option(
+            parser=parse_parity,
+            metavar="auto|off|PERCENT",
+            help="Parity against loss: auto follows what the receiver reports.",
+        ),
+    ] = Parity("auto"),  # noqa: B008 - a frozen value
+    max_fec: Annotated[
+        float, typer.Option(min=0.0, max=1000.0, metavar="PERCENT", help="Most that auto may use.")
+    ] = DEFAULT_MAX_PERCENT,
     wire: Annotated[
         _SenderWire, typer.Option(help="classic for receivers that are plain scripts.")
     ] = _SenderWire.indexed,
@@ -161,41 +200,6 @@ def _send(
     offload: Annotated[
         _Offload, typer.Option(help="Segmentation offload (Linux): force it on or off.")
     ] = _Offload.auto,
-    fec: Annotated[
-        Parity,
-        typer.Option(
-            parser=parse_parity,
-            metavar="auto|off|PERCENT",
-            help="Parity against loss: auto follows what the receiver reports.",
-        ),
-    ] = Parity("auto"),  # noqa: B008 - a frozen value
-    max_fec: Annotated[
-        float, typer.Option(min=0.0, max=1000.0, metavar="PERCENT", help="Most that auto may use.")
-    ] = DEFAULT_MAX_PERCENT,
-    adapt: Annotated[
-        _Adapt,
-        typer.Option(help="Where the link is too narrow: pace, quality, size and rate give way."),
-    ] = _Adapt.auto,
-    min_quality: Annotated[
-        int, typer.Option(min=1, max=100, help="Least JPEG quality on a narrow link.")
-    ] = _LIMITS.min_quality,
-    min_scale: Annotated[
-        float, typer.Option(metavar="SHARE", help="Least share of the picture's sides.")
-    ] = _LIMITS.min_scale,
-    min_fps: Annotated[
-        float, typer.Option(min=0.01, metavar="FPS", help="Least frames a second.")
-    ] = _LIMITS.min_fps,
-    max_rate: Annotated[
-        float | None,
-        typer.Option(min=0.01, metavar="MBIT", help="Never send faster, in Mbit/s."),
-    ] = None,
-    preview: Annotated[
-        bool,
-        typer.Option("--preview", help="Show the picture here, with the score where one comes."),
-    ] = False,
-    preview_mirror: Annotated[
-        _PreviewMirror, typer.Option(help="Show it as a mirror does: auto does so with cameras.")
-    ] = _PreviewMirror.auto,
 ) -> None:
     """Send a camera, a file, a test card or a dancer to a receiver."""
     from udpstream.cli.sending import SendOptions, send
@@ -239,15 +243,9 @@ def _receive(
             help="Address of this machine to listen on, or a multicast group to join.",
         ),
     ] = "0.0.0.0:9505",
-    wire: Annotated[
-        _ReceiverWire, typer.Option(help="Which wires to understand.")
-    ] = _ReceiverWire.auto,
-    size: Annotated[
-        Size,
-        typer.Option(
-            parser=parse_size, metavar="WxH", help="Size of classic pictures, which do not tell it."
-        ),
-    ] = Size(640, 480),  # noqa: B008 - a frozen value
+    display: Annotated[
+        _Display, typer.Option(help="Windows: auto where there is a screen.")
+    ] = _Display.auto,
     record: Annotated[
         Path, typer.Option(metavar="DIR", help="Record each stream to a folder in here.")
     ] = Path("recordings"),
@@ -255,15 +253,6 @@ def _receive(
     record_raw: Annotated[
         _RawCodec, typer.Option(help="Record raw pictures as mjpeg, or as ffv1: lossless.")
     ] = _RawCodec.mjpeg,
-    display: Annotated[
-        _Display, typer.Option(help="Windows: auto where there is a screen.")
-    ] = _Display.auto,
-    receive_buffer: Annotated[
-        int,
-        typer.Option(
-            min=4096, max=1 << 30, metavar="BYTES", help="Socket buffer to ask the kernel for."
-        ),
-    ] = DEFAULT_RECEIVE_BUFFER_BYTES,
     frames: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Stop after so many frames.")
     ] = None,
@@ -274,15 +263,30 @@ def _receive(
             callback=writable_file, metavar="FILE.json", help="Write counts and latencies here."
         ),
     ] = None,
-    offload: Annotated[
-        _Offload, typer.Option(help="Receive offload (Linux): force it on or off.")
-    ] = _Offload.auto,
+    wire: Annotated[
+        _ReceiverWire, typer.Option(help="Which wires to understand.")
+    ] = _ReceiverWire.auto,
+    size: Annotated[
+        Size,
+        typer.Option(
+            parser=parse_size, metavar="WxH", help="Size of classic pictures, which do not tell it."
+        ),
+    ] = Size(640, 480),  # noqa: B008 - a frozen value
     latency_budget: Annotated[
         float,
         typer.Option(
             min=1.0, max=10_000.0, metavar="MS", help="How long a frame may wait for repair."
         ),
     ] = LATENCY_BUDGET_S * 1e3,
+    receive_buffer: Annotated[
+        int,
+        typer.Option(
+            min=4096, max=1 << 30, metavar="BYTES", help="Socket buffer to ask the kernel for."
+        ),
+    ] = DEFAULT_RECEIVE_BUFFER_BYTES,
+    offload: Annotated[
+        _Offload, typer.Option(help="Receive offload (Linux): force it on or off.")
+    ] = _Offload.auto,
     score: Annotated[
         Path | None,
         typer.Option(
@@ -302,7 +306,7 @@ def _receive(
     overlay: OverlayOption = False,
     model: posing.ModelOption = None,
 ) -> None:
-    """Receive cameras: show them, record them as they come, and score who dances there."""
+    """Receive cameras: show them, record them, score who dances."""
     from udpstream.cli.receiving import ReceiveOptions, receive
 
     receive(
@@ -337,9 +341,14 @@ def _receive(
 
 @app.command(name="demo")
 def _demo(
-    seconds: Annotated[
-        float, typer.Option(min=1.0, metavar="S", help="How long to stream.")
-    ] = 10.0,
+    source: Annotated[
+        str,
+        typer.Option(
+            metavar="DANCER",
+            help="Who dances, as in 'send': 'dancer,left-forearm=40' does something wrong.",
+        ),
+    ] = "dancer",
+    seconds: Annotated[float, typer.Option(min=1.0, metavar="S", help="How long to stream.")] = 8.0,
     record: Annotated[Path, typer.Option(metavar="DIR", help="Record to a folder in here.")] = Path(
         "recordings"
     ),
@@ -347,10 +356,14 @@ def _demo(
         _Display, typer.Option(help="A window: auto where there is a screen.")
     ] = _Display.auto,
 ) -> None:
-    """Stream a test card from a sender to a receiver on this machine."""
+    """Stream a drawn dancer on this machine, and score it."""
+    from udpstream.adapters.sources.dancer import parse_dancer
     from udpstream.cli.demo import demo
 
-    demo(seconds=seconds, record=record, display=display.value)
+    dancer = parse_dancer(source)
+    if dancer is None:
+        raise typer.BadParameter(f"--source {source}: the demo streams a dancer, as in dancer:2")
+    demo(dancer=dancer, seconds=seconds, record=record, display=display.value)
 
 
 app.command(name="model")(posing.show_model)
@@ -374,7 +387,7 @@ def _doctor(
         ),
     ] = DEFAULT_DATAGRAM_BYTES,
 ) -> None:
-    """Look at this machine, and at the way to a receiver: what is wrong, and how to mend it."""
+    """Find out what ails this machine, or the way to a receiver."""
     from udpstream.cli.doctor import doctor
 
     doctor(address, datagram_bytes=datagram)

@@ -1,4 +1,4 @@
-"""``udpstream demo``: the whole link on one machine, in one command."""
+"""``udpstream demo``: a dancer, the link and the score on one machine, in one command."""
 
 from __future__ import annotations
 
@@ -7,16 +7,35 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Literal
 
+from udpstream.adapters.model import require_mediapipe
+from udpstream.adapters.recorder import ready_folder
+from udpstream.adapters.reference_video import write_csv
+from udpstream.adapters.sources.dancer import DancerSource
+from udpstream.capture import Capture
+from udpstream.cli.posing import ready_model
+from udpstream.cli.sending import sent_summary
 from udpstream.cli.signals import StopSignals
-from udpstream.cli.terminal import print_lines, say
-from udpstream.errors import UdpStreamError
+from udpstream.cli.terminal import ProgressBar, print_lines, say
+from udpstream.core.dancer.dance import PERIOD_S
+from udpstream.core.dancer.performer import Dancer
+from udpstream.core.reference import DEFAULT_FPS, make_reference
+from udpstream.errors import PoseError, UdpStreamError
 from udpstream.sender import Sender
+from udpstream.transmission import Transmission
+
+# What two cores draw, find poses in, show and record, with time to spare.
+_SIZE_WH = 640, 480
+_FPS = 20.0
+# Another body before another camera. That it is not the seed of who dances is the point.
+_REFERENCE_SEED = 5
+_REFERENCE = "demo-reference.csv"
 
 _POLL_S = 0.1
-_LINGER_S = 10.0  # for a receiver to finish its recording on a slow disk
+_LINGER_S = 60.0  # for a receiver to finish its recording, and to draw its result
 
 # Windows has no SIGTERM that a process can catch, and sends Ctrl+Break to groups only.
 # Elsewhere Ctrl+C goes to all of a terminal's processes: with one from us it would be the
@@ -31,38 +50,78 @@ else:
     _NEW_SESSION = True
 
 
-def demo(*, seconds: float, record: Path, display: Literal["auto", "on", "off"]) -> None:
-    """Run a sender and a receiver as processes of their own, and wait for both.
+def demo(
+    *, dancer: Dancer, seconds: float, record: Path, display: Literal["auto", "on", "off"]
+) -> None:
+    """Send a dancer to a receiver, which is a process of its own, and wait for both.
+
+    Without MediaPipe or its model there is no score; that is said, and the rest goes on.
 
     Raises:
-        UdpStreamError: one of them failed; what it said has been printed.
+        UdpStreamError: the folder cannot be written to, or the receiver failed; what that
+            said has been printed.
     """
-    port = _free_port()
-    address = f"127.0.0.1:{port}"
-    running: dict[str, subprocess.Popen[str]] = {}
+    ready_folder(record)
     with StopSignals() as signals:
+        options = ["--record", str(record), "--display", display]
+        reference = _write_reference(record) if _poses_can_be_found(signals.event) else None
+        if reference is not None:
+            options += ["--score", str(reference), "--loop-reference"]
+        source = _draw(dancer, seconds, signals.event)
+        if signals.event.is_set():
+            return
+        address = f"127.0.0.1:{_free_port()}"
+        receiver = _start("receive", address, *options)
         try:
-            receiver = running["receiver"] = _start(
-                "receive", address, "--record", str(record), "--display", display
-            )
-            _wait_for_receiver(receiver, port, signals.event)
-            if receiver.poll() is None and not signals.event.is_set():
-                sender = running["sender"] = _start(
-                    "send", address, "--source", "test", "--seconds", str(seconds), quiet=True
-                )
-                while sender.poll() is None and receiver.poll() is None:
-                    if signals.event.wait(_POLL_S):
-                        break
-            # The sender first, so that its last frame is counted.
-            results = [_end(running[name]) for name in ("sender", "receiver") if name in running]
+            sent = _send(source, address, seconds, receiver, signals.event)
+            received = _end(receiver)
         finally:
-            for process in running.values():
-                process.kill()  # none is left but where a second Ctrl+C cut the wait short
-    for result in results:
-        print_lines(result.splitlines())
-    for name, process in running.items():
-        if process.returncode:
-            raise UdpStreamError(f"the demo's {name} ended with exit code {process.returncode}")
+            receiver.kill()  # it runs no more but where a second Ctrl+C cut the wait short
+    lines = [*sent, *received.splitlines()]
+    if reference is not None:
+        lines.append(f"  reference {reference}")
+    print_lines(lines)
+    if receiver.returncode:
+        raise UdpStreamError(f"the demo's receiver ended with exit code {receiver.returncode}")
+
+
+def _poses_can_be_found(stop: threading.Event) -> bool:
+    """Make sure of it, with the model fetched if need be, before there is a stream to score."""
+    try:
+        require_mediapipe()
+        ready_model(None, stop)
+    except PoseError as error:
+        if not stop.is_set():
+            say(f"no scores: {error}")
+        return False
+    return True
+
+
+def _write_reference(folder: Path) -> Path:
+    """Write the dance as another body does it: one period, of which the truth is known.
+
+    Raises:
+        RecordingError: it cannot be written.
+    """
+    dancer = Dancer(_REFERENCE_SEED)
+    times_s = [number / DEFAULT_FPS for number in range(round(PERIOD_S * DEFAULT_FPS))]
+    poses = (dancer.landmarks(time_s, _SIZE_WH) for time_s in times_s)
+    path = folder / _REFERENCE
+    write_csv(make_reference(times_s, poses, _SIZE_WH[0] / _SIZE_WH[1], path.name), path)
+    return path
+
+
+def _draw(dancer: Dancer, seconds: float, stop: threading.Event) -> DancerSource:
+    """Draw the dance before it begins, so that it keeps time whatever else there is to do."""
+    source = DancerSource(dancer, _SIZE_WH, _FPS)
+    count = round(min(seconds, PERIOD_S) * _FPS)
+    with ProgressBar("drawing a dancer") as bar:
+        for number in range(count):
+            if stop.is_set():
+                break
+            source.draw(number)
+            bar.show(number + 1, count)
+    return source
 
 
 def _free_port() -> int:
@@ -72,20 +131,37 @@ def _free_port() -> int:
         return port
 
 
-def _wait_for_receiver(receiver: subprocess.Popen[str], port: int, stop: threading.Event) -> None:
-    """Wait until it answers, so that the demo's first frame is not sent to nobody."""
-    with Sender("127.0.0.1", port) as probe:
-        while not probe.receiver_is_there and receiver.poll() is None:
+def _send(
+    source: DancerSource,
+    address: str,
+    seconds: float,
+    receiver: subprocess.Popen[str],
+    stop: threading.Event,
+) -> list[str]:
+    """Send for so long, or until the receiver ends; return what to say of it."""
+    host, port = address.split(":")
+    capture = Capture(source)
+    with Sender(host, int(port), fps=_FPS) as sender:
+        # So that the first frame is not sent to nobody.
+        while not sender.receiver_is_there and receiver.poll() is None:
             if stop.wait(_POLL_S):
-                return
+                return []
+        with Transmission(capture, sender) as transmission, capture:
+            begun_s = time.monotonic()
+            while receiver.poll() is None and not transmission.ended:
+                left_s = begun_s + seconds - time.monotonic()
+                if left_s <= 0 or stop.wait(min(_POLL_S, left_s)):
+                    break
+    if transmission.error is not None:
+        raise transmission.error
+    return sent_summary(sender, capture, time.monotonic() - begun_s)
 
 
-def _start(*arguments: str, quiet: bool = False) -> subprocess.Popen[str]:
+def _start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "udpstream", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE if quiet else None,
         text=True,
         errors="replace",
         creationflags=_GROUP,
@@ -98,10 +174,8 @@ def _end(process: subprocess.Popen[str]) -> str:
     if process.poll() is None:
         process.send_signal(_STOP)
     try:
-        result, complaint = process.communicate(timeout=_LINGER_S)
+        result, _ = process.communicate(timeout=_LINGER_S)
     except subprocess.TimeoutExpired:
         process.kill()
-        result, complaint = process.communicate()
-    if process.returncode and complaint:
-        say(complaint.rstrip())
+        result, _ = process.communicate()
     return result

@@ -96,7 +96,7 @@ def load_reference(
 
 
 def show_model(model: ModelOption = None) -> None:
-    """Show the pose model, fetch it if it is not there, and try it out."""
+    """Show the pose model; fetch it if need be, and try it out."""
     from udpstream.adapters.figure import draw_figure
     from udpstream.adapters.model import LICENSE
     from udpstream.pose import PoseTracker
@@ -131,7 +131,10 @@ def make_reference_file(
     fps: Annotated[
         float | None,
         typer.Option(
-            min=0.1, max=1000, help="Samples for each second; 10, but for a CSV with its own times."
+            min=0.1,
+            max=1000,
+            metavar="FPS",
+            help="Samples for each second; 10, but for a CSV with its own times.",
         ),
     ] = None,
     preview: Annotated[
@@ -140,7 +143,7 @@ def make_reference_file(
     ] = None,
     model: ModelOption = None,
 ) -> None:
-    """Make a reference to score against: the poses in a video, as CSV."""
+    """Make a reference of a video: the poses in it, as CSV."""
     from udpstream.adapters.reference_video import is_csv, write_csv
 
     _check_file(output, ".csv", "--output", video)

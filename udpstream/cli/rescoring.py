@@ -72,7 +72,7 @@ def score(
     overlay: OverlayOption = False,
     model: ModelOption = None,
 ) -> None:
-    """Score a recording against a reference: the same files as live, of all frames."""
+    """Score a recording: the same files as live, of all frames."""
     options = score_options(
         reference,
         sync=sync,

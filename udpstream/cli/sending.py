@@ -95,7 +95,7 @@ def send(options: SendOptions) -> None:
             preview.close()
     if transmission.error is not None:
         raise transmission.error
-    lines = _summary(sender, capture, time.monotonic() - begun_s)
+    lines = sent_summary(sender, capture, time.monotonic() - begun_s)
     if sender.stats.frames and sender.expects_answer and not transmission.answered:
         lines.append("  receiver  none answered: is one running there, and may UDP pass?")
     print_lines(lines)
@@ -163,7 +163,8 @@ def _said(result: Result) -> str:
     return "  ".join(filter(None, fields))
 
 
-def _summary(sender: Sender, capture: Capture, seconds: float) -> list[str]:
+def sent_summary(sender: Sender, capture: Capture, seconds: float) -> list[str]:
+    """What was sent, in a few lines of about 80 columns."""
     stats = sender.stats
     encode, send_ = stats.encode.summary_ms(), stats.send.summary_ms()
     megabytes, on_the_wire = stats.payload_bytes / 1e6, stats.wire_bytes / 1e6

@@ -79,6 +79,10 @@ class DancerSource:
         self._number += 1
         return fit(picture, self._size_wh)
 
+    def draw(self, number: int) -> None:
+        """Draw the picture of a frame before it is read; nothing if it is there."""
+        self._payload(self._index(number))
+
     def landmarks(self, number: int) -> NDArray[np.float32] | None:
         """Return the true landmarks in a frame: see `Dancer.landmarks`.
 
@@ -99,12 +103,15 @@ class DancerSource:
         return index * PERIOD_S / self._count
 
     def _picture(self, index: int) -> NDArray[np.uint8]:
+        # Decoded the first time as well, so that all rounds are alike.
+        return decode(Codec.JPEG, self._payload(index), self._drawn_wh)
+
+    def _payload(self, index: int) -> bytes:
         payload = self._kept.get(index)
         if payload is None:
             drawn = self._painter.draw(self._time_s(index))
             payload = self._kept[index] = encode(Codec.JPEG, drawn, _QUALITY).tobytes()
-        # Decoded the first time as well, so that all rounds are alike.
-        return decode(Codec.JPEG, payload, self._drawn_wh)
+        return payload
 
 
 def parse_dancer(name: str) -> Dancer | None:
