@@ -60,6 +60,13 @@ def test_loss_without_a_queue_is_chance() -> None:
     assert link.phase() is Phase.OPEN
 
 
+def test_loss_with_an_unknown_queue_may_be_either() -> None:
+    link = Link()
+    assert not link.sample(20, loss=0.1, queue_s=None)
+    assert link.phase() is Phase.OPEN
+    assert link.sample(queue_s=None)
+
+
 def test_few_datagrams_prove_little() -> None:
     link = Link()
     assert link.sample(20, loss=0.375, expected=24)

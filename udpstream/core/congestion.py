@@ -44,7 +44,7 @@ _TRIAL_S = 0.6
 _TRIAL_LAG_S = 0.3  # of it: reports are of the time before
 _TRIAL_PAUSE_S = 3.0  # after one that failed: the link is tried a seventh of the time
 _QUIET_S = 1.0  # after a cut, before the first trial
-_PROVEN = 1.15  # of what came through in a trial: two reports miss a frame or count one more
+_PROVEN = 1.05  # of what came through in a trial: two reports can miss a frame
 _KEPT = 0.8  # of what came through in a trial that failed, where that is more than before
 _UNPROVEN = 1.05  # growth where a trial could not be filled up
 
@@ -131,6 +131,8 @@ class RateControl:
             if self._suspect >= _CONFIRM:
                 self._step_down(sample, now)
             return False
+        if sample.queue_s is None and _sure_loss(sample) > usual_loss + _EXTRA_LOSS:
+            return False  # it may be either
         self._suspect = 0
         self._recover(now, full_rate)
         return True
