@@ -72,7 +72,7 @@ class Adaptation:
         self._limits = limits or Limits()
         self._enabled = enabled
         self._picture = PictureFit(quality, self._limits, resizable=resizable)
-        self._rate = RateControl()
+        self._rate = RateControl(fills=self._fills)
         self._meter = RateMeter()
         self._fps: float | None = None
         self._captured = 0
