@@ -8,6 +8,16 @@ interval; if that does not help, the rate is cut to what came through.
 Upwards it goes by trials: for half a second more is sent than the rate, filled up with
 parity, so that a trial which the link does not stand repairs what it broke (Nagy et al.,
 Congestion Control using FEC for Conversational Multimedia Communication, 2014).
+
+What the constants below do on tests/adaptation_tools.py's plant, three seeds each, parity
+alone, the worst of 15, 30 and 60 fps; a queue of ten datagrams, and one of 100 ms:
+
+    limit, of the stream       last broken frame      whole from 3 s on     back after lifting
+    0.9                        1.7 s     2.1 s        100 %     100 %       1.9 s     4.5 s
+    0.5                        1.3 s     1.3 s        100 %     100 %       2.5 s     4.3 s
+    0.25                       1.3 s     1.3 s        100 %     100 %       7.1 s     5.9 s
+    0.5, pauses, 1 % loss          -         -        99.6 %    99.6 %      5.5 s     8.7 s
+    0.25, 5 % loss                 -         -        99.7 %    99.7 %      7.9 s     7.9 s
 """
 
 from __future__ import annotations
