@@ -110,8 +110,8 @@ class Sender:
             fec: parity chunks for each hundred data chunks; ``"auto"`` follows the loss that
                 the receiver reports, ``"off"`` sends none.
             max_fec_percent: the most that ``"auto"`` may use.
-            adapt: whether pace, quality, size and frame rate may give way on a link that is
-                too narrow for them.
+            adapt: whether anything follows the link: parity its loss, and where it is too
+                narrow pace, quality, size and frame rate. Without it ``fec="auto"`` is none.
             limits: how far they may.
 
         Raises:
@@ -152,7 +152,7 @@ class Sender:
                 adaptation=Adaptation(
                     quality=quality if codec == "jpeg" else None,
                     fec=Fec(
-                        None if fec == "auto" else 0.0 if fec == "off" else fec,
+                        _fixed_percent(fec, adapt=adapt),
                         max_percent=max_fec_percent,
                     ),
                     limits=limits,
@@ -396,3 +396,10 @@ class Sender:
                     core.receive(datagram, heard_s)
                     for datagrams in core.repairs():
                         self._send_repair(datagrams)
+
+
+def _fixed_percent(fec: Parity, *, adapt: bool) -> float | None:
+    """Parity in percent; None where it follows the loss."""
+    if isinstance(fec, str):
+        return None if fec == "auto" and adapt else 0.0
+    return fec

@@ -151,7 +151,7 @@ def _send(
     ] = DEFAULT_MAX_PERCENT,
     adapt: Annotated[
         _Adapt,
-        typer.Option(help="Where the link is too narrow: pace, quality, size and rate give way."),
+        typer.Option(help="Follow the link: pace, parity, quality, size and rate; off: all fixed."),
     ] = _Adapt.auto,
     min_quality: Annotated[
         int, typer.Option(min=1, max=100, help="Least JPEG quality on a narrow link.")

@@ -122,18 +122,20 @@ class SenderCore:
         self._leaving = frame, now
         buffer_bytes = self._receive_buffer_bytes or STOCK_RECEIVE_BUFFER_BYTES
         count, datagram_bytes = frame.datagrams.shape
-        return frame, pace_frame(
-            count, datagram_bytes, buffer_bytes, self.interval_s, self.adaptation.rate_bytes_per_s
-        )
+        pace = pace_frame(
+            count, datagram_bytes, buffer_bytes, self._sent_interval_s(),
+            self.adaptation.rate_bytes_per_s,
+        )  # fmt: skip
+        # A report can come while it leaves: until it has left, as it is meant to.
+        self._note_departure(frame, now, now + pace.takes_s(count))
+        return frame, pace
 
     def frame_sent(self, now: float) -> None:
         """Note that the latest frame's datagrams have left."""
         assert self._leaving is not None
         frame, begun = self._leaving
         self._leaving = None
-        self._observer.frame_left(
-            self.frames_sent, len(frame), self._clock_us(begun), self._clock_us(now)
-        )
+        self._note_departure(frame, begun, now)
         self.frames_sent += 1
 
     def repairs(self) -> list[NDArray[np.uint8]]:
@@ -188,7 +190,7 @@ class SenderCore:
                 session=self._session,
                 clock_us=self._clock_us(now),
                 next_frame=self.frames_sent,
-                interval_us=min(round((self.interval_s or 0) * 1e6), _MOST_US),
+                interval_us=min(round((self._sent_interval_s() or 0) * 1e6), _MOST_US),
                 offset_us=clock.offset_us if clock else 0,
                 offset_error_us=clock.error_us if clock else NO_ESTIMATE_US,
                 capture=_stage_times(self._capture),
@@ -204,6 +206,15 @@ class SenderCore:
     def bye(self) -> bytes:
         """The BYE to send, three times, when all frames have left."""
         return pack_control(Bye(self._epoch, self.frames_sent))
+
+    def _note_departure(self, frame: OutgoingFrame, begun: float, left: float) -> None:
+        self._observer.frame_left(
+            self.frames_sent, len(frame), self._clock_us(begun), self._clock_us(left)
+        )
+
+    def _sent_interval_s(self) -> float | None:
+        """Time between the frames that are sent, where some are left out."""
+        return self.interval_s and self.interval_s * self.adaptation.fps_divisor
 
     def _hello_period_s(self) -> float:
         if not self.receiver_is_there:
