@@ -51,9 +51,11 @@ class FragmentingLink:
         whole = []
         for fragment in self._link.deliver(now):
             number, place = _TAG.unpack_from(fragment)
-            datagram, missing = self._incomplete.get(number, (b"", set()))
+            if number not in self._incomplete:  # a copy of what is whole, or given up
+                continue
+            datagram, missing = self._incomplete[number]
             missing.discard(place)
-            if datagram and not missing:
+            if not missing:
                 del self._incomplete[number]
                 whole.append(datagram)
         return whole

@@ -194,22 +194,27 @@ class _Book:
         """Count from here on."""
         self._wire_bytes_before, self._ledger_before = wire_bytes, ledger
 
-    def end(self, wire_bytes: int, events: list[Event]) -> None:
-        """Note what the receiver told, from the first event to the last."""
-        self._wire_bytes = wire_bytes
+    def take(self, events: list[Event]) -> None:
+        """Note what the receiver has told, and empty the list: it holds whole frames."""
         for event in events:
             if isinstance(event, FrameArrived):
                 self._arrived(event)
             elif isinstance(event, StreamEnded):
                 self._ledger = event.report.ledger
+        events.clear()
+
+    def end(self, wire_bytes: int) -> None:
+        """Count no further."""
+        self._wire_bytes = wire_bytes
 
     def trial(self, loss: float, burst: float) -> Trial:
         """The figures."""
         frames = self.last - self.uncounted - self._left_out
         payload_bytes = frames * self.length
+        wire_bytes = self._wire_bytes - self._wire_bytes_before
         latencies_ms = 1e3 * np.array(self._latencies_s)
         p50_ms, p99_ms = (
-            map(float, np.percentile(latencies_ms, (50, 99), method="inverted_cdf"))
+            (round(float(each), 3) for each in np.percentile(latencies_ms, (50, 99)))
             if self._latencies_s
             else (None, None)
         )
@@ -223,7 +228,7 @@ class _Book:
             intact=len(self._latencies_s),
             p50_ms=p50_ms,
             p99_ms=p99_ms,
-            wire_by_payload=(self._wire_bytes - self._wire_bytes_before) / payload_bytes,
+            wire_by_payload=round(wire_bytes / payload_bytes, 5) if frames else 0.0,
             by_parity=after.repaired_by_parity - before.repaired_by_parity,
             by_nack=after.repaired_by_nack - before.repaired_by_nack,
         )
@@ -239,6 +244,7 @@ def _stream(setting: Setting, book: _Book, rehearsal: Rehearsal) -> None:
     adaptation = rehearsal.sender.adaptation
     for number in range(book.last):
         rehearsal.run_until(_BEGIN_S + number / setting.fps)
+        book.take(rehearsal.events)
         if number == book.uncounted:
             reports = rehearsal.receiver.reports()
             book.begin(rehearsal.wire_bytes, reports[0].ledger if reports else Ledger())
@@ -250,18 +256,21 @@ def _stream(setting: Setting, book: _Book, rehearsal: Rehearsal) -> None:
         rehearsal.send_frame(book.payload(number), Codec.JPEG, _SIZE_WH)
     rehearsal.run_until(rehearsal.now + _TAIL_S)
     rehearsal.close()
-    book.end(rehearsal.wire_bytes, rehearsal.events)
+    book.take(rehearsal.events)
+    book.end(rehearsal.wire_bytes)
 
 
 def _stream_classic(setting: Setting, book: _Book, rehearsal: ClassicRehearsal) -> None:
     geometry = ClassicGeometry()
     for number in range(book.last):
         rehearsal.run_until(_BEGIN_S + number / setting.fps)
+        book.take(rehearsal.events)
         book.captured(number, rehearsal.now)
         rehearsal.send_frame(book.payload(number), geometry, 1 / setting.fps)
     rehearsal.run_until(rehearsal.now + _TAIL_S)
     rehearsal.close()
-    book.end(rehearsal.wire_bytes, rehearsal.events)
+    book.take(rehearsal.events)
+    book.end(rehearsal.wire_bytes)
 
 
 def _sender(setting: Setting, method: Method) -> SenderCore:
