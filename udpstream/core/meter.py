@@ -72,8 +72,8 @@ class LinkMeter:
             total: datagrams in that frame.
             now: when the last of them came, in seconds.
         """
-        if self.frame is None:
-            self.frame, self._end, self._total = frame, first, total
+        if self.frame is None:  # nobody notes of a frame whose beginning it could not have had
+            self.frame, self._total = frame, total
         if frame == self.frame and first < self._end < end:
             self._behind(frame, self._end - first)
             first = self._end
@@ -113,9 +113,10 @@ class LinkMeter:
         counts.received += end - first
 
     def _behind(self, frame: int, count: int) -> None:
-        found = min(count, self._holes.get(frame, 0))
-        if found:
-            self._holes[frame] -= found
+        hole = self._holes.pop(frame, 0)
+        found = min(count, hole)
+        if found < hole:
+            self._holes[frame] = hole - found
         self.counts.received += found
         self.counts.reordered += found
         self.counts.duplicates += count - found

@@ -250,7 +250,8 @@ class ReceiverCore:
                 f"takes up to {self._max_frame_bytes:,}. Send JPEG or a smaller size."
                 if header.length > self._max_frame_bytes
                 else f"pictures of {header.width}x{header.height} from {source[0]} are refused: "
-                f"decoded they exceed {MAX_PICTURE_BYTES:,} bytes. Send a smaller size.",
+                f"decoded, or with their parity, they exceed {MAX_PICTURE_BYTES:,} bytes. "
+                "Send a smaller size.",
             )
         memory_bytes = state.reassembler.memory_bytes
         taken, bad = state.reassembler.feed(header, datagrams, now)
