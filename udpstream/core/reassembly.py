@@ -468,8 +468,10 @@ class Reassembler:
         """Whether a whole frame is to wait for an earlier one that may still be repaired."""
         if not self.can_ask or self._unanswered >= _UNANSWERED_FRAMES:
             return False
-        return any(earlier < number for earlier in self._partial) or any(
-            gap.start < number and gap.tries < MAX_TRIES for gap in self._gaps
+        last = self._last_delivered  # what is below can only be late
+        return any(last < earlier < number for earlier in self._partial) or any(
+            last < gap.end - 1 and gap.start < number and gap.tries < MAX_TRIES
+            for gap in self._gaps
         )
 
     def _give_up(self, partial: Partial, loss: Loss) -> None:
