@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -106,6 +108,16 @@ def test_a_bye_forgets_the_receiver_at_once() -> None:
     assert there(core)
     core.receive(pack_control(Bye(EPOCH, 0)), 0.002)
     assert not there(core)
+
+
+def test_no_hello_is_due_in_the_midst_of_a_frame() -> None:
+    core = make_core()
+    core.packetize(payload_of(0), Codec.JPEG, SIZE_WH, 0.0, 0.0)
+    assert core.hello_due(5.0) is None
+    assert core.next_hello_at == math.inf  # so that nobody asks for it again and again
+    core.frame_sent(5.0)
+    assert core.next_hello_at <= 5.0
+    assert core.hello_due(5.0) is not None
 
 
 def test_the_clock_offset_is_told_with_the_next_hello() -> None:

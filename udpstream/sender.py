@@ -161,6 +161,7 @@ class Sender:
                 ),
             )
         self._socket = UdpSender(host, port, offload=offload)
+        self._frame_lock = threading.Lock()  # held while a frame leaves; taken before the other
         self._lock = threading.Lock()  # guards the core, the socket's mode and the stats
         self._closing = threading.Event()
         self._listener: threading.Thread | None = None
@@ -218,8 +219,8 @@ class Sender:
 
         Raises:
             FrameError: the array is not a picture, or not one that this wire carries.
-            AddressError: it cannot be sent there at all. A receiver that is not there, or
-                a link that is down, is no error.
+            AddressError: it cannot be sent there at all, or this sender was closed. A
+                receiver that is not there, or a link that is down, is no error.
         """
         begun_s = time.monotonic()
         captured_s = begun_s if captured_s is None else captured_s
@@ -297,10 +298,15 @@ class Sender:
         captured_s: float,
     ) -> None:
         begun_s = time.monotonic()
-        if self._core is None:
-            self._send_classic(payload, codec, size_wh)
-        else:
-            self._send_indexed(self._core, payload, codec, size_wh, captured_s)
+        with self._frame_lock:
+            if self._closing.is_set():
+                raise AddressError(
+                    f"the sender to {self.address} was closed: make another one to send more"
+                )
+            if self._core is None:
+                self._send_classic(payload, codec, size_wh)
+            else:
+                self._send_indexed(self._core, payload, codec, size_wh, captured_s)
         self.stats.frames += 1
         self.stats.payload_bytes += len(payload)
         self.stats.send.add(time.monotonic() - begun_s)
@@ -312,7 +318,7 @@ class Sender:
         self._closing.set()
         if self._listener is not None:
             self._listener.join()
-        with self._lock:
+        with self._frame_lock, self._lock:
             if self._core is not None:
                 for _ in range(_BYES):
                     self._try_control(self._core.bye())
@@ -347,8 +353,10 @@ class Sender:
         finally:
             with self._lock:
                 core.frame_sent(time.monotonic())  # or half of it: its number is used up
-        self.stats.wire_bytes += frame.datagrams.nbytes
-        self.stats.parity_bytes += (len(frame) - frame.layout.chunks) * frame.datagrams.shape[1]
+        parity = len(frame) - frame.layout.chunks
+        with self._lock:
+            self.stats.wire_bytes += frame.datagrams.nbytes
+            self.stats.parity_bytes += parity * frame.datagrams.shape[1]
 
     def _send_classic(
         self, payload: NDArray[np.uint8], codec: Codec, size_wh: tuple[int, int]

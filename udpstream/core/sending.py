@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -200,8 +202,8 @@ class SenderCore:
 
     @property
     def next_hello_at(self) -> float:
-        """When `hello_due` has something to send next."""
-        return self._next_hello_at
+        """When `hello_due` has something to send next; infinity in the midst of a frame."""
+        return math.inf if self._leaving is not None else self._next_hello_at
 
     def bye(self) -> bytes:
         """The BYE to send, three times, when all frames have left."""
