@@ -54,11 +54,15 @@ class Layout:
         parity = (np.arange(self.parity)[:, None] + self.parity * np.arange(self.blocks)).ravel()
         return np.concatenate((data[data < self.chunks], self.chunks + parity))
 
-    @cached_property
+    @property
     def blocks_and_indices(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Block and index of each datagram in the order of the wire, `(total,)` each."""
         if self.chunks == self.data:
             return _NO_BLOCKS[: self.total], _INDICES[: self.total]
+        return self._blocks_and_indices
+
+    @cached_property
+    def _blocks_and_indices(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         blocks, indices = np.divmod(self.rows, self.data)
         over = self.rows >= self.chunks
         if self.parity:
@@ -128,10 +132,15 @@ def runs_of(places: NDArray[np.intp]) -> list[NDArray[np.intp]]:
 
 
 def layout_of(chunks: int, data: int, parity: int) -> Layout:
-    """The layout of a frame; raw frames have the same time after time."""
-    return Layout(chunks, data, parity) if chunks == data else _many_blocks(chunks, data, parity)
+    """The layout of a frame; most are like one of those before."""
+    return (_one_block if chunks == data else _many_blocks)(chunks, data, parity)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=256)
+def _one_block(chunks: int, data: int, parity: int) -> Layout:
+    return Layout(chunks, data, parity)
+
+
+@lru_cache(maxsize=16)  # their tables take up to 0.7 MB
 def _many_blocks(chunks: int, data: int, parity: int) -> Layout:
     return Layout(chunks, data, parity)

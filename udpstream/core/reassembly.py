@@ -294,8 +294,10 @@ class Reassembler:
         assert self._next is not None
         gap = None
         if number >= self._next:
-            self._pass_over(number, now)
-            self._ended_below(number, now)
+            if number > self._next:
+                self._pass_over(number, now)
+            if self._partial:
+                self._ended_below(number, now)
             self._next = number + 1
             self._begun_at = now
             self._ledger.sent += 1
@@ -346,18 +348,17 @@ class Reassembler:
     def _pass_over(self, number: int, now: float) -> None:
         """Note that frames from the highest known to below `number` have not been seen."""
         assert self._next is not None
-        if number > self._next:
-            self._ledger.sent += number - self._next
-            # Of an outage only the end is asked for: what comes next matters more.
-            dead_below = max(number - MAX_ASKED_FRAMES, self._next)
-            interval_s = (now - self._begun_at) / (number - self._next + 1)
-            if dead_below > self._next:
-                self._gaps.append(_Gap(self._next, dead_below, now, now, tries=MAX_TRIES))
-            for each in range(dead_below, number):
-                self._gaps.append(_Gap(each, each + 1, now - interval_s * (number - each), now))
-            self._next = number
-            while len(self._gaps) > MAX_GAPS:
-                self._close_gap(0)
+        self._ledger.sent += number - self._next
+        # Of an outage only the end is asked for: what comes next matters more.
+        dead_below = max(number - MAX_ASKED_FRAMES, self._next)
+        interval_s = (now - self._begun_at) / (number - self._next + 1)
+        if dead_below > self._next:
+            self._gaps.append(_Gap(self._next, dead_below, now, now, tries=MAX_TRIES))
+        for each in range(dead_below, number):
+            self._gaps.append(_Gap(each, each + 1, now - interval_s * (number - each), now))
+        self._next = number
+        while len(self._gaps) > MAX_GAPS:
+            self._close_gap(0)
 
     def _ended_below(self, number: int, now: float) -> None:
         """Note that nothing is under way any more of frames below `number`."""
@@ -490,12 +491,13 @@ class Reassembler:
 
 def is_oversized(header: FrameHeader, max_frame_bytes: int) -> bool:
     """Whether a frame, with its parity or decoded, is larger than a receiver takes."""
-    blocks = -(-header.data_chunks // header.data)
-    coded_bytes = header.length + blocks * header.parity * header.chunk_bytes
-    picture_bytes = header.width * header.height * 3
-    return header.length > max_frame_bytes or max(coded_bytes, picture_bytes) > max(
-        max_frame_bytes, MAX_PICTURE_BYTES
-    )
+    if header.length > max_frame_bytes:
+        return True
+    large_bytes = header.width * header.height * 3
+    if header.parity:
+        parity_chunks = -(-header.data_chunks // header.data) * header.parity
+        large_bytes = max(large_bytes, header.length + parity_chunks * header.chunk_bytes)
+    return large_bytes > max_frame_bytes and large_bytes > MAX_PICTURE_BYTES
 
 
 def _leading_run(datagrams: NDArray[np.uint8]) -> int:
