@@ -72,7 +72,7 @@ def test_the_page_is_whole_and_needs_nothing_beside_it(page: str) -> None:
     assert {link[:1] for link in parser.links} <= {"#"}
     assert "@import" not in page
     assert "url(http" not in page
-    assert "left frames out, up to 3" in page
+    assert "it left frames out, up to 3" in page
 
 
 def test_the_drawing_holds_each_series_with_a_point_for_each_loss(page: str) -> None:

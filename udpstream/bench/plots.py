@@ -142,8 +142,9 @@ def notes(trials: Sequence[Trial]) -> list[str]:
     if left_out:
         most = max(left_out, key=lambda trial: trial.left_out)
         lines.append(
-            f"Where the link was too narrow the sender left frames out, up to {most.left_out:,} "
-            f"({most.method.value} at {100 * most.loss:g} %): shares are of those sent."
+            "Where the sender found the link too narrow it left frames out, up to "
+            f"{most.left_out:,} ({most.method.value} at {100 * most.loss:g} %): "
+            "shares are of those sent."
         )
     return lines
 
@@ -161,7 +162,8 @@ def _save(file: io.BytesIO, form: str, setting: Setting, trials: Sequence[Trial]
         }
     )
     with settings:
-        figure = Figure(figsize=(10.5, 10.5), layout="constrained")
+        width = 10.5 if len(_bursts(trials)) > 1 else 8.0
+        figure = Figure(figsize=(width, 10.5), layout="constrained")
         _draw(figure, setting, trials)
         metadata = {"Date": None} if form == "svg" else None
         figure.savefig(file, format=form, dpi=110, metadata=metadata)
@@ -193,9 +195,7 @@ def _draw(figure: Figure, setting: Setting, trials: Sequence[Trial]) -> None:
         each.spines[["top", "right"]].set_visible(False)
     _intact_axis(axes[0, 0], most)
     axes[0, 0].set_ylabel("frames intact")
-    axes[1, 0].set_yscale("log")
-    axes[1, 0].yaxis.set_major_formatter("{x:g}")
-    axes[1, 0].set_ylabel("p99 latency of intact frames, ms")
+    _latency_axis(axes[1, 0])
     axes[2, 0].set_ylabel("bytes sent per byte of frames")
     figure.align_ylabels()
     handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -232,6 +232,16 @@ def _loss_axis(axes: Axes, setting: Setting) -> None:
     axes.set_xticks(losses, [f"{loss:g}" for loss in losses])
     axes.minorticks_off()
     axes.set_xlabel("datagrams lost, %")
+
+
+def _latency_axis(axes: Axes) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.set_ylabel("p99 latency of intact frames, ms")
 
 
 def _intact_axis(axes: Axes, frames: int) -> None:
