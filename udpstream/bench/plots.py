@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -199,7 +200,8 @@ def _draw(figure: Figure, setting: Setting, trials: Sequence[Trial]) -> None:
     axes[2, 0].set_ylabel("bytes sent per byte of frames")
     figure.align_ylabels()
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.suptitle(f"Frames over a link that loses datagrams\n{describe(setting)}", fontsize=12)
+    title = ["Frames over a link that loses datagrams", *textwrap.wrap(describe(setting), 80)]
+    figure.suptitle("\n".join(title), fontsize=12)
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False,
                   fontsize=11)  # fmt: skip
 
