@@ -156,10 +156,11 @@ class ReceiverCore:
         """Do what is due: give up, ask again, report; let go of streams that fell silent."""
         self._now = now
         for state in self._table:
+            if self._table.get(state.key) is not state:
+                continue  # another took its place just now
             state.reassembler.expire(now)
             if isinstance(state.reassembler, Reassembler):
-                for whole in state.reassembler.frames():
-                    self._deliver(state, whole, now)
+                self._hand_on(state, now)
                 self._answer(state, state.reassembler, now)
             if now >= state.last_at + SILENT_S:
                 self._end(state, now)
@@ -258,7 +259,8 @@ class ReceiverCore:
         self.dropped["malformed"] += bad
         self._account(state, taken, datagrams.shape[1], now)
         if state.reassembler.memory_bytes > memory_bytes:
-            self._table.bound_memory()
+            for evicted in self._table.bound_memory():
+                self._hand_on(evicted, now)
         return taken
 
     def _feed_classic(self, source: Address, datagram: NDArray[np.uint8], now: float) -> None:
@@ -275,7 +277,8 @@ class ReceiverCore:
         if whole is not None:
             self._arrived(state, whole, len(datagram), now)
         if datagram[0] == 0:
-            self._table.bound_memory()
+            for evicted in self._table.bound_memory():
+                self._hand_on(evicted, now)
 
     def _feed_control(self, source: Address, datagrams: NDArray[np.uint8], now: float) -> int:
         """Feed one control datagram, or as much of a trial as follows it; return how many."""
@@ -410,6 +413,12 @@ class ReceiverCore:
                 f"with --receive-buffer {need} or more.",
             )
 
+    def _hand_on(self, state: StreamState, now: float) -> None:
+        """Deliver what waited for a repair and does no more."""
+        if isinstance(state.reassembler, Reassembler):
+            for whole in state.reassembler.frames():
+                self._deliver(state, whole, now)
+
     def _deliver(self, state: StreamState, whole: WholeFrame, now: float) -> None:
         if state.stream is None and not self._establish(state, now):
             return
@@ -459,9 +468,7 @@ class ReceiverCore:
 
     def _end(self, state: StreamState, now: float) -> None:
         state.reassembler.finish(now)
-        if isinstance(state.reassembler, Reassembler) and state.stream is not None:
-            for whole in state.reassembler.frames():
-                self._deliver(state, whole, now)
+        self._hand_on(state, now)  # even of a stream that has delivered nothing before
         self._table.remove(state)
         if state.stream is not None:
             self._events.append(StreamEnded(self._report(state)))

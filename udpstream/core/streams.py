@@ -224,11 +224,12 @@ class StreamTable:
         self._cameras[camera] = state
         return state.stream
 
-    def bound_memory(self) -> None:
-        """Evict partial frames until those in flight keep within the bound.
+    def bound_memory(self) -> list[StreamState]:
+        """Evict frames until those in flight keep within the bound; return whose they were.
 
         Of provisional streams first, then of the stream that holds most.
         """
+        victims = []
         while sum(each.reassembler.memory_bytes for each in self) > MAX_MEMORY_BYTES:
             victim = max(
                 self, key=lambda each: (each.stream is None, each.reassembler.memory_bytes)
@@ -236,6 +237,8 @@ class StreamTable:
             if victim.reassembler.memory_bytes == 0:
                 victim = max(self, key=lambda each: each.reassembler.memory_bytes)
             victim.reassembler.evict_oldest()
+            victims.append(victim)
+        return victims
 
     def _free_name(self, host: str) -> str:
         # The host comes from the socket, not from the datagram; IPv6 has colons and may
