@@ -1,7 +1,7 @@
 """When a receiver asks for chunks again.
 
 What parity cannot restore is asked for as soon as it is clear that it will not come by
-itself: a short while after a later datagram came, in case the network only changed the
+itself: a short while after a later frame began, in case the network only changed the
 order; or after a silence, in case a frame's tail was lost. With no answer it is asked for
 again, each time after a longer wait, as long as there are tries and the frame has time.
 """
