@@ -31,16 +31,41 @@ from udpstream.protocol import Ask, parse_frame_header
 
 def first_ask(timing: RepairTiming, ended_at: float | None = None) -> float:
     """When to ask first, after the last datagram came at 0."""
-    return timing.due(progress_at=0.0, ended_at=ended_at, tries=0, asked_at=0.0)
+    return timing.due(
+        progress_at=0.0, ended_at=ended_at, tries=0, asked_at=0.0, overdue_at=math.inf
+    )
 
 
 def retry(timing: RepairTiming, tries: int) -> float:
     """How long after the latest of so many asks comes the next."""
-    return timing.due(progress_at=0.0, ended_at=None, tries=tries, asked_at=5.0) - 5.0
+    due_at = timing.due(
+        progress_at=0.0, ended_at=None, tries=tries, asked_at=5.0, overdue_at=math.inf
+    )
+    return due_at - 5.0
 
 
 def test_a_tail_is_asked_for_after_a_short_silence() -> None:
     assert first_ask(RepairTiming()) == TAIL_S
+
+
+def test_nothing_is_asked_for_that_would_come_too_late() -> None:
+    timing = RepairTiming()
+    timing.round_trip_s = 0.05
+
+    def ask_at(overdue_at: float) -> float:
+        return timing.due(
+            progress_at=0.0, ended_at=None, tries=0, asked_at=0.0, overdue_at=overdue_at
+        )
+
+    assert ask_at(TAIL_S + 0.05) == TAIL_S
+    assert ask_at(TAIL_S + 0.0499) == math.inf
+
+
+def test_the_first_retry_waits_for_longer_than_the_round_trip() -> None:
+    timing = RepairTiming()
+    assert retry(timing, 1) == pytest.approx(FIRST_RETRY_S)
+    timing.round_trip_s = 0.04
+    assert 0.04 < retry(timing, 1) < 0.08
 
 
 def test_a_later_frame_cuts_the_wait_to_the_reorder_allowance_and_never_lengthens_it() -> None:

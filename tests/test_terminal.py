@@ -25,7 +25,6 @@ from udpstream.cli.terminal import (
 from udpstream.core.ledger import Ledger, Loss, StreamReport
 from udpstream.errors import UdpStreamError
 
-
 STAGES_MS: dict[str, dict[str, float | None]] = {
     "capture": {"p50": 0.07, "p95": 0.1, "p99": 0.2},
     "network": {"p50": 1.26, "p95": 2.0, "p99": 3.0},

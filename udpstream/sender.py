@@ -398,7 +398,7 @@ class Sender:
                     self._try_control(hello)
                 wait_s = core.next_hello_at - time.monotonic()
             self._socket.wait(min(max(wait_s, 0.0), _LISTEN_S))
-            while (datagram := self._socket.receive()) is not None:
+            while not self._closing.is_set() and (datagram := self._socket.receive()) is not None:
                 heard_s = time.monotonic()  # before the lock, which a burst may hold
                 with self._lock:
                     core.receive(datagram, heard_s)

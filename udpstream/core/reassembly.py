@@ -136,6 +136,11 @@ class Reassembler:
         asks, self._asks = self._asks, []
         return asks
 
+    def hears(self, round_trip_s: float | None) -> None:
+        """Learn how long an answer takes at least; None: the sender does not hear us."""
+        self.can_ask = round_trip_s is not None
+        self._timing.round_trip_s = round_trip_s or 0.0
+
     def announce(self, next_frame: int, now: float) -> None:
         """Learn from the sender that all frames below `next_frame` have left it."""
         if self._next is None:
@@ -394,11 +399,13 @@ class Reassembler:
         """When to ask for what a frame, or a gap, is lacking."""
         if isinstance(lacking, Partial):
             progress_at, ended_at = lacking.progress_at, lacking.ended_at
+            overdue_at = self._overdue_at(lacking)
         else:
             progress_at = ended_at = lacking.noticed_at
+            overdue_at = lacking.due_at + self._budget_s
         return self._timing.due(
             progress_at=progress_at, ended_at=ended_at, tries=lacking.tries,
-            asked_at=lacking.asked_at,
+            asked_at=lacking.asked_at, overdue_at=overdue_at,
         )  # fmt: skip
 
     def _complete(self, partial: Partial) -> None:

@@ -173,6 +173,7 @@ class ReceiverCore:
             timer = each.next_timer()
             if timer is not None:
                 timers.append(timer)
+        timers += [state.report_at for state in self._table if state.wants_report]
         return min(timers, default=None)
 
     def close(self, now: float) -> None:
@@ -326,7 +327,8 @@ class ReceiverCore:
         state.hello, state.hello_at = hello, now
         state.reassembler.announce(hello.next_frame, now)
         # An estimate of our clock means that it has heard us.
-        state.reassembler.can_ask = hello.offset_error_us != NO_ESTIMATE_US
+        known = hello.offset_error_us != NO_ESTIMATE_US
+        state.reassembler.hears(2e-6 * hello.offset_error_us if known else None)
         now_us = self._wall_us(now)
         welcome = Welcome(hello.epoch, hello.clock_us, now_us, now_us, self._receive_buffer_bytes)
         self._outgoing.append((pack_control(welcome), source))
@@ -334,7 +336,7 @@ class ReceiverCore:
     def _answer(self, state: StreamState, reassembler: Reassembler, now: float) -> None:
         """Ask for what is missing, and tell the sender of what has come."""
         source, epoch = state.key
-        asks = reassembler.asks()
+        asks = reassembler.asks() if state.is_known else []
         for first in range(0, len(asks), MAX_ASKS):
             nack = Nack(epoch, tuple(asks[first : first + MAX_ASKS]))
             self._outgoing.append((pack_control(nack), source))

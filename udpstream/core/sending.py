@@ -13,7 +13,13 @@ from udpstream.core.fec import Fec
 from udpstream.core.feedback import LinkObserver
 from udpstream.core.histogram import RecentTimes
 from udpstream.core.history import History
-from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES, Pace, pace_frame
+from udpstream.core.pacing import (
+    STOCK_RECEIVE_BUFFER_BYTES,
+    Pace,
+    buffer_capacity,
+    buffer_need,
+    pace_frame,
+)
 from udpstream.core.packetize import OutgoingFrame, Packetizer
 from udpstream.errors import DatagramError
 from udpstream.protocol import (
@@ -170,10 +176,26 @@ class SenderCore:
                 if sample is not None:
                     self.adaptation.sample(sample, now)
             case Nack():
-                answers = [self._history.answer(ask) for ask in message.asks]
-                self._repairs += [each for each in answers if each is not None]
+                self._answer(message)
             case Hello():  # not for a sender
                 pass
+
+    def _answer(self, nack: Nack) -> None:
+        """Get ready what is asked for: no more at once than half the receiver's buffer holds.
+
+        The rest is asked for again, when this has been read.
+        """
+        buffer_bytes = self._receive_buffer_bytes or STOCK_RECEIVE_BUFFER_BYTES
+        room_bytes = buffer_bytes // 2
+        for ask in nack.asks:
+            answer = self._history.answer(ask)
+            if answer is not None:
+                datagrams, datagram_bytes = answer.shape
+                fits = min(datagrams, buffer_capacity(datagram_bytes, room_bytes))
+                self._repairs.append(answer[:fits])
+                room_bytes -= buffer_need(fits, datagram_bytes)
+            if room_bytes <= 0:
+                return
 
     def hello_due(self, now: float) -> bytes | None:
         """The HELLO to send now, or None while none is due.

@@ -81,9 +81,18 @@ class StreamState:
         self.ledger.network.add(latency_s - here_s - there_s)
 
     @property
+    def is_known(self) -> bool:
+        """Whether to talk to its sender.
+
+        Where each frame lacks something the sender is to hear of it, lest all always will;
+        but a stream that has neither delivered a frame nor said hello may be anybody's.
+        """
+        return self.stream is not None or self.hello is not None
+
+    @property
     def wants_report(self) -> bool:
-        """Whether datagrams have come since the latest report; a provisional stream gets none."""
-        return self.stream is not None and self.ledger.datagrams > self.reported_datagrams
+        """Whether datagrams have come since the latest report."""
+        return self.is_known and self.ledger.datagrams > self.reported_datagrams
 
     def link_report(
         self,
