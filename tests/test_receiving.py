@@ -568,3 +568,12 @@ def test_a_camera_that_has_stopped_shows_no_rate() -> None:
     assert core.reports()[0].frames_per_second == pytest.approx(30.0)
     core.handle_timer(4.0)
     assert core.reports()[0].frames_per_second is None
+
+
+def test_a_classic_stream_wants_no_report_and_wakes_nobody() -> None:
+    core = make_receiver(classic=CLASSIC)
+    for chunk in classic_chunks(0):
+        feed(core, chunk, now=5.0)
+    core.handle_timer(6.0)
+    assert core.datagrams_to_send() == []
+    assert (core.next_timer() or 0.0) > 6.0

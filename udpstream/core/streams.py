@@ -91,8 +91,9 @@ class StreamState:
 
     @property
     def wants_report(self) -> bool:
-        """Whether datagrams have come since the latest report."""
-        return self.is_known and self.ledger.datagrams > self.reported_datagrams
+        """Whether datagrams have come since the latest report; classic senders get none."""
+        indexed = isinstance(self.reassembler, Reassembler)
+        return indexed and self.is_known and self.ledger.datagrams > self.reported_datagrams
 
     def link_report(
         self,
