@@ -17,13 +17,12 @@ from udpstream.core.simulated import IP_OVERHEAD_BYTES, SimulatedLink
 from udpstream.protocol import HEADER_BYTES, Report
 
 BEST_BYTES = 41_000  # 640x480 at quality 80
-RAW_BYTES = 640 * 480 * 3
+RAW_BYTES = 320 * 240 * 3
 DATAGRAM_BYTES = 1_400
 CHUNK_BYTES = DATAGRAM_BYTES - HEADER_BYTES
 RECEIVE_BUFFER_BYTES = 4 << 20
 REPORT_PERIOD_S = 0.2
 STREAM_BYTES_PER_S = 30 * BEST_BYTES * DATAGRAM_BYTES / CHUNK_BYTES  # at 30 fps
-BLOCK = 200  # data chunks: room for parity
 
 _TAG = struct.Struct(">II")  # frame, place in it
 
@@ -173,10 +172,11 @@ class Plant:
         adaptation.frame_encoded(payload_bytes, quality, scale)
         frame = Frame(now, quality, scale, payload_bytes)
         chunks = -(-payload_bytes // CHUNK_BYTES)
-        blocks = -(-chunks // BLOCK)
-        size = -(-chunks // blocks)
+        blocks = -(-chunks // 255)
+        while (size := -(-chunks // blocks)) + adaptation.parity(size) > 255:
+            blocks += 1
         frame.data = [min(size, chunks - first) for first in range(0, chunks, size)]
-        frame.parity = [min(adaptation.parity(size), 255 - size)] * len(frame.data)
+        frame.parity = [adaptation.parity(size)] * len(frame.data)
         frame.came = [0] * len(frame.data)
         frame.order = [b for i in range(size) for b, data in enumerate(frame.data) if i < data]
         frame.order += [b for _ in range(frame.parity[0]) for b in range(len(frame.data))]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from udpstream.bench import rehearsal
 from udpstream.core.ledger import Ledger
 from udpstream.core.packetize import Packetizer
 from udpstream.core.receiving import Event, FrameArrived, ReceiverCore, StreamEnded
@@ -17,7 +18,7 @@ from udpstream.protocol import Codec
 
 SIZE_WH = (640, 480)
 WALL_S = 1_700_000_000.0
-SENDER: Address = ("192.0.2.7", 40_001)
+SENDER = rehearsal.SENDER
 
 
 def payload_of(number: int, length: int = 1000) -> NDArray[np.uint8]:
@@ -73,7 +74,7 @@ def ended_in(events: list[Event]) -> list[StreamEnded]:
     return [event for event in events if isinstance(event, StreamEnded)]
 
 
-class JoinedCores:
+class JoinedCores(rehearsal.Rehearsal):
     """A sender's core and a receiver's, over two simulated links, on simulated time.
 
     The sender's clock is ahead of the receiver's by `ahead_s`.
@@ -88,63 +89,23 @@ class JoinedCores:
         ahead_s: float = 0.0,
         datagram_bytes: int = 124,
     ) -> None:
-        self.now = 0.0
-        self.there, self.back = there, back
-        self.interval_s = 1 / fps
-        self.sender = SenderCore(
-            epoch=0x1234, session=99, datagram_bytes=datagram_bytes, interval_s=self.interval_s,
+        sender = SenderCore(
+            epoch=0x1234, session=99, datagram_bytes=datagram_bytes, interval_s=1 / fps,
             wall_offset_s=WALL_S + ahead_s,
         )  # fmt: skip
-        self.receiver = make_receiver()
-        self.events: list[Event] = []
+        super().__init__(sender, make_receiver(), there, back)
+        self.interval_s = 1 / fps
         self.check: Callable[[], None] = lambda: None
 
-    def send_frame(self, payload: NDArray[np.uint8]) -> None:
-        """Send one frame at one go, then let its interval pass."""
-        self._hello()
-        frame, _ = self.sender.packetize(payload, Codec.JPEG, SIZE_WH, self.now, self.now)
-        for row in frame.whole():
-            self.there.send(row.tobytes(), self.now)
-        self.sender.frame_sent(self.now)
+    def send(self, payload: NDArray[np.uint8]) -> None:
+        """Send one frame, then let its interval pass."""
+        self.send_frame(payload, Codec.JPEG, SIZE_WH)
         self.run(self.interval_s)
-
-    def say_bye(self) -> None:
-        for _ in range(3):
-            self.there.send(self.sender.bye(), self.now)
 
     def run(self, duration_s: float) -> None:
         """Let time pass, from one thing that happens to the next."""
-        end_s = self.now + duration_s
-        while True:
-            dues_s = [
-                self.there.next_delivery(),
-                self.back.next_delivery(),
-                self.receiver.next_timer(),
-                self.sender.next_hello_at,
-            ]
-            due_s = min(due for due in dues_s if due is not None)
-            if due_s > end_s:
-                break
-            self.now = max(self.now, due_s)
-            self._step()
-        self.now = end_s
+        self.run_until(self.now + duration_s)
 
     def _step(self) -> None:
-        self._hello()
-        for datagram in self.there.deliver(self.now):
-            self.receiver.feed(SENDER, np.frombuffer(datagram, np.uint8)[None, :], 0, self.now)
-        self.receiver.handle_timer(self.now)
-        for datagram, _ in self.receiver.datagrams_to_send():
-            self.back.send(datagram, self.now)
-        for datagram in self.back.deliver(self.now):
-            self.sender.receive(datagram, self.now)
-        for datagrams in self.sender.repairs():
-            for row in datagrams:
-                self.there.send(row.tobytes(), self.now)
-        self.events += self.receiver.events()
+        super()._step()
         self.check()
-
-    def _hello(self) -> None:
-        hello = self.sender.hello_due(self.now)
-        if hello is not None:
-            self.there.send(hello, self.now)

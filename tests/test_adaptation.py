@@ -213,6 +213,12 @@ def test_without_parity_a_trial_is_filled_with_a_better_picture() -> None:
     assert back_s <= 10
 
 
+def test_frames_of_many_blocks_are_told_in_percent_of_one() -> None:
+    adaptation = Adaptation(quality=None, fec=Fec(10))
+    adaptation.frame_encoded(RAW_BYTES, None, 1.0)
+    assert adaptation.state.parity_percent == pytest.approx(10, rel=0.1)
+
+
 def test_it_says_what_it_does_and_a_restart_undoes_it() -> None:
     link = SimulatedLink(7, delay_s=0.001, queue_bytes=60_000)
     plant = Plant(Adaptation(quality=80), link)

@@ -60,6 +60,13 @@ def test_loss_without_a_queue_is_chance() -> None:
     assert link.phase() is Phase.OPEN
 
 
+def test_loss_with_an_unknown_queue_may_be_either() -> None:
+    link = Link()
+    assert not link.sample(20, loss=0.1, queue_s=None)
+    assert link.phase() is Phase.OPEN
+    assert link.sample(queue_s=None)
+
+
 def test_few_datagrams_prove_little() -> None:
     link = Link()
     assert link.sample(20, loss=0.375, expected=24)
@@ -152,7 +159,7 @@ def test_trials_that_pass_lead_back_ever_faster() -> None:
         link.sample(bytes_per_s=sent)
     assert link.phase() is Phase.SPREAD
     assert link.now - begun < 3
-    assert trials[0] == 1.25
+    assert trials[0] == pytest.approx(1.1 / 0.85)
     assert max(trials) == 1.5
 
 
@@ -184,6 +191,16 @@ def test_a_trial_goes_little_beyond_the_rate_at_which_congestion_came() -> None:
         most = max(most, link.control.target * link.control.trial)
         link.sample(bytes_per_s=link.control.target * link.control.trial)
     assert most == pytest.approx(1.1 * 6e5)
+
+
+def test_a_trial_waits_for_word_of_the_queue_but_not_for_ever() -> None:
+    link = Link()
+    link.limited()
+    target = link.control.target
+    link.sample(4, queue_s=None)
+    assert link.control.target == target
+    link.sample(4, queue_s=None)
+    assert link.control.target is None or link.control.target > (target or 0)
 
 
 def test_a_trial_that_was_not_filled_proves_little() -> None:

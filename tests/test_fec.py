@@ -62,12 +62,17 @@ def test_a_fixed_share_is_rounded_up_and_never_below_two(data: int, parity: int)
 
 
 @given(st.integers(1, 255), st.none() | st.floats(0, 1000), st.integers(0, 240))
-def test_a_block_never_has_more_than_255_chunks(
+def test_larger_blocks_get_more_but_not_in_proportion(
     data: int, percent: float | None, lost: int
 ) -> None:
     fec = Fec(percent)
-    fec.sample(sample(lost, lost // 9), 0.0)
-    assert 0 <= fec.parity(data) <= 255 - data
+    fec.sample(sample(lost), 0.0)
+    parity = fec.parity(data)
+    assert parity == 0 or parity >= 2
+    assert parity <= max(
+        2, math.ceil(data * (fec.max_percent if percent is None else percent) / 100)
+    )
+    assert parity <= fec.parity(data + 1) <= parity + 12
 
 
 @pytest.mark.parametrize("loss", [0.003, 0.01, 0.05, 0.1])
@@ -125,6 +130,19 @@ def test_it_falls_slowly_and_to_nothing() -> None:
     assert seen[10] > full / 2  # after two seconds
     assert seen[-8:] == [0] * 8  # after ten
     assert set(seen[:40]) & {0} == set()
+
+
+def test_a_frame_lost_in_one_run_is_an_outage_and_not_a_rate_of_loss() -> None:
+    fec = Fec()
+    fec.sample(sample(0), 0.0)
+    fec.sample(sample(40, runs=1), 0.2)
+    assert fec.parity(40) == 0
+    fec = taught(0.01)
+    before = fec.parity(40)
+    fec.sample(sample(40, runs=1), 12.0)
+    for step in range(10):
+        fec.sample(sample(2), 12.2 + step * 0.2)
+    assert fec.parity(40) <= before + 1
 
 
 def test_it_does_not_flutter_at_a_steady_loss() -> None:

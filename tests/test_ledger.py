@@ -5,6 +5,7 @@ from collections import Counter
 
 from udpstream.core.ledger import Ledger, Loss, StreamReport
 from udpstream.core.stream import Stream
+from udpstream.protocol import StageTimes
 
 
 def test_what_is_neither_delivered_nor_lost_is_in_flight() -> None:
@@ -33,7 +34,26 @@ def test_a_report_as_json_names_every_loss() -> None:
     assert (
         frames["sent"] == frames["delivered"] + sum(frames["lost"].values()) + frames["in_flight"]
     )
-    assert form["datagrams"] == {"received": 9, "duplicate": 0, "kernel_dropped": 4}
+    assert form["datagrams"] == {
+        "received": 9, "lost": 0, "loss_runs": 0, "reordered": 0, "duplicate": 0,
+        "kernel_dropped": 4,
+    }  # fmt: skip
+    assert set(form["stages_ms"]) == {"capture", "encode", "network", "reassemble"}
+    assert form["stages_ms"]["capture"]["p50"] is None  # the sender has not told
+
+
+def test_repair_and_the_senders_stages_are_told() -> None:
+    stream = Stream(1, "192.0.2.7", "192.0.2.7:40001", 7, "indexed")
+    ledger = Ledger(sent=3, delivered=3, repaired_by_parity=2, repaired_by_nack=1)
+    ledger.wire_bytes, ledger.parity_bytes, ledger.repair_bytes = 5000, 1000, 200
+    stages = StageTimes(100, 200, 300), StageTimes(1500, 1600, 2000)
+    report = StreamReport(
+        stream, ledger, "jpeg", (640, 480), 1.0, 2.0, 30.0, 0.0005, 4, sender_stages=stages
+    )
+    form = json.loads(json.dumps(report.as_dict()))
+    assert form["frames"]["repaired"] == {"parity": 2, "nack": 1}
+    assert form["bytes"] == {"payload": 0, "wire": 5000, "parity": 1000, "repair": 200}
+    assert form["stages_ms"]["encode"] == {"p50": 1.5, "p95": 1.6, "p99": 2.0}
     assert (form["size"], form["clock_error_ms"]) == ([640, 480], 0.5)
 
 

@@ -19,7 +19,7 @@ from udpstream.core.reassembly import (
     Reassembler,
     WholeFrame,
 )
-from udpstream.protocol import Codec, parse_frame_header
+from udpstream.protocol import Codec, FrameHeader, pack_frame_header, parse_frame_header
 
 
 class Fed:
@@ -324,6 +324,18 @@ def test_oversized() -> None:
     assert numbers(fed.feed(datagrams_of(1, length=999))) == [1]
     assert fed.lost == {Loss.OVERSIZED: 1}
     assert fed.ledger.link.duplicates == 0
+
+
+@pytest.mark.parametrize(("parity", "refused"), [(0, False), (7, False), (254, True)])
+def test_a_header_that_claims_gigabytes_of_parity_is_refused(parity: int, refused: bool) -> None:
+    header = FrameHeader(
+        index=0, block=0, data=1, parity=parity, epoch=1, frame=0, length=256 * 60_000,
+        captured_us=0, width=640, height=480, codec=Codec.JPEG, chunk_bytes=60_000,
+    )  # fmt: skip
+    fed = Fed()
+    fed.feed(np.frombuffer(pack_frame_header(header) + bytes(60_000), np.uint8)[None, :])
+    assert fed.lost == ({Loss.OVERSIZED: 1} if refused else {})
+    assert fed.core.memory_bytes < 129 << 20
 
 
 def test_bad_rows_behind_a_good_one() -> None:

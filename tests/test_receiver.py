@@ -381,7 +381,7 @@ def test_random_bytes_at_a_high_rate_cost_the_good_stream_nothing(receiver: Rece
     thread = threading.Thread(target=disturb)
     thread.start()
     try:
-        with Sender("127.0.0.1", receiver.port, codec="raw", fps=100) as sender:
+        with Sender("127.0.0.1", receiver.port, codec="raw", fps=100, adapt=False) as sender:
             for number in range(100):
                 sender.send(picture(number))
                 frame = receiver.read(5.0)

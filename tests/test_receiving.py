@@ -168,6 +168,17 @@ def test_bye_counts_a_lost_tail_and_ends_the_stream() -> None:
     assert feed(core, pack_control(Bye(1, 5))) == []
 
 
+def test_what_waits_for_a_repair_is_delivered_though_the_stream_ends_first() -> None:
+    core = make_receiver()
+    feed(core, hello(offset_error_us=100))  # it hears us, so frames wait for what is asked for
+    assert frames_in(feed(core, datagrams_of(0)[:9])) == []
+    assert frames_in(feed(core, datagrams_of(1))) == []
+    events = feed(core, pack_control(Bye(1, 2)))
+    assert [event.whole.number for event in frames_in(events)] == [1]
+    (end,) = ended_in(events)
+    assert (end.report.ledger.sent, end.report.ledger.delivered) == (2, 1)
+
+
 def test_what_the_network_still_holds_after_bye_is_no_new_stream() -> None:
     core = make_receiver()
     feed(core, hello())
@@ -384,6 +395,23 @@ def test_memory_is_bounded_over_all_streams() -> None:
     assert len(frames_in(feed(core, datagrams_of(1)[5:]))) == 1
 
 
+def test_what_waited_for_a_frame_that_memory_had_no_room_for_is_delivered_at_once() -> None:
+    core = make_receiver()
+    other: Address = ("192.0.2.8", 4)
+    feed(core, datagrams_of(0, epoch=2), source=other)
+    large = FrameHeader(
+        index=0, block=0, data=242, parity=0, epoch=1, frame=0, length=60 << 20, captured_us=0,
+        width=640, height=480, codec=Codec.JPEG, chunk_bytes=65_000,
+    )  # fmt: skip
+    feed(core, hello(offset_error_us=100))
+    feed(core, pack_frame_header(large) + bytes(65_000))
+    assert frames_in(feed(core, datagrams_of(1))) == []
+    for number in range(1, 5):
+        header = pack_frame_header(large._replace(epoch=2, frame=number))
+        events = feed(core, header + bytes(65_000), source=other)
+    assert [event.whole.number for event in frames_in(events)] == [1]
+
+
 def test_notices_are_bounded() -> None:
     core = make_receiver(max_frame_bytes=10)
     notices = 0
@@ -545,6 +573,15 @@ def test_a_camera_that_has_stopped_shows_no_rate() -> None:
     assert core.reports()[0].frames_per_second == pytest.approx(30.0)
     core.handle_timer(4.0)
     assert core.reports()[0].frames_per_second is None
+
+
+def test_a_classic_stream_wants_no_report_and_wakes_nobody() -> None:
+    core = make_receiver(classic=CLASSIC)
+    for chunk in classic_chunks(0):
+        feed(core, chunk, now=5.0)
+    core.handle_timer(6.0)
+    assert core.datagrams_to_send() == []
+    assert (core.next_timer() or 0.0) > 6.0
 
 
 # -- results for the performer ------------------------------------------------

@@ -144,6 +144,33 @@ def test_closing_may_be_repeated_and_waits_for_a_frame_that_is_being_sent(ear: E
     assert message.frames == sender.stats.frames
 
 
+def test_closing_waits_for_a_frame_that_leaves_in_many_bursts(ear: Ear) -> None:
+    sender = Sender("127.0.0.1", ear.port, codec="raw")
+    errors: list[Exception] = []
+
+    def send() -> None:
+        try:
+            sender.send(np.zeros((1440, 1920, 3), np.uint8))  # spread over 190 ms
+        except AddressError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    while not isinstance(ear.hear(), FrameHeader):
+        pass
+    sender.close()
+    thread.join()
+    assert errors == []
+    assert sender.stats.frames == 1
+
+
+def test_a_closed_sender_says_so(ear: Ear) -> None:
+    sender = Sender("127.0.0.1", ear.port, codec="raw")
+    sender.close()
+    with pytest.raises(AddressError, match=r"was closed: make another one"):
+        sender.send(picture(0))
+
+
 def test_the_books_of_what_was_sent(ear: Ear) -> None:
     with Sender("127.0.0.1", ear.port, codec="raw") as sender:
         for number in range(4):

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.link_tools import SIZE_WH, WALL_S, payload_of
+from udpstream.core.adaptation import Adaptation
 from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES, pace_frame
 from udpstream.core.sending import (
     FIRST_HELLO_PERIOD_S,
@@ -17,10 +20,14 @@ from udpstream.core.sending import (
     SenderCore,
 )
 from udpstream.protocol import (
+    MAX_ASKS,
     NO_ESTIMATE_US,
+    Ask,
     Bye,
     Codec,
     Hello,
+    Nack,
+    Report,
     Result,
     Welcome,
     pack_control,
@@ -110,6 +117,16 @@ def test_a_bye_forgets_the_receiver_at_once() -> None:
     assert not there(core)
 
 
+def test_no_hello_is_due_in_the_midst_of_a_frame() -> None:
+    core = make_core()
+    core.packetize(payload_of(0), Codec.JPEG, SIZE_WH, 0.0, 0.0)
+    assert core.hello_due(5.0) is None
+    assert core.next_hello_at == math.inf  # so that nobody asks for it again and again
+    core.frame_sent(5.0)
+    assert core.next_hello_at <= 5.0
+    assert core.hello_due(5.0) is not None
+
+
 def test_the_clock_offset_is_told_with_the_next_hello() -> None:
     core = make_core()
     core.receive(welcome(hello_of(core, 0.0), ahead_us=-7_000_000), 0.0002)
@@ -182,6 +199,54 @@ def test_what_is_for_another_sender_is_ignored() -> None:
     core.receive(welcome(hello_of(core, 0.0)), 0.001)
     core.receive(pack_control(Bye(EPOCH + 1, 0)), 0.002)
     assert there(core)
+
+
+def test_forged_nacks_cannot_make_it_send_more_than_its_allowance() -> None:
+    core = make_core()
+    core.receive(welcome(hello_of(core, 0.0)), 0.0)
+    sent_bytes = repaired_bytes = 0
+    asks = tuple(Ask(frame % 30) for frame in range(MAX_ASKS))
+    for number in range(30):
+        frame, _ = core.packetize(payload_of(number, 58_000), Codec.JPEG, SIZE_WH, 0.0, 0.0)
+        sent_bytes += frame.whole().nbytes
+        core.frame_sent(0.0)
+        for _ in range(3):
+            core.receive(pack_control(Nack(EPOCH, asks)), 0.0)
+        repaired_bytes += sum(datagrams.nbytes for datagrams in core.repairs())
+    assert 0 < repaired_bytes <= sent_bytes / 2 + (256 << 10)
+    assert core.repairs() == []
+
+
+_REPORT_FIELDS = {
+    name: st.one_of(st.integers(0, 100), st.integers(0, (1 << bits) - 1))
+    for name, bits in {
+        "number": 32, "clock_us": 64, "frame": 32, "arrived_us": 64, "expected": 64,
+        "received": 64, "runs": 64, "reordered": 64, "duplicates": 64, "kernel_dropped": 64,
+        "wire_bytes": 64, "delivered": 64, "lost": 64, "jitter_us": 32,
+        "receive_buffer_bytes": 32, "waiting": 16, "partial": 16,
+    }.items()
+}  # fmt: skip
+
+
+@given(st.lists(st.fixed_dictionaries(_REPORT_FIELDS), min_size=1, max_size=12))
+def test_no_reports_make_it_unable_to_send(reports: list[dict[str, int]]) -> None:
+    adaptation = Adaptation(quality=80)
+    core = SenderCore(
+        epoch=EPOCH, session=9, datagram_bytes=1400, interval_s=1 / 30, wall_offset_s=WALL_S,
+        adaptation=adaptation,
+    )  # fmt: skip
+    for number, fields in enumerate(reports):
+        now = number / 30
+        core.receive(pack_control(Report(EPOCH, **fields)), now)
+        adaptation.admit(now)
+        assert 1 <= (adaptation.quality or 0) <= 80
+        assert 0 < adaptation.scale <= 1
+        adaptation.frame_encoded(20_000, adaptation.quality, adaptation.scale)
+        frame, pace = core.packetize(payload_of(0, 20_000), Codec.JPEG, SIZE_WH, now, now)
+        assert len(frame.whole()) <= 2 * 15 + 2  # no more parity than data, as was allowed
+        assert pace.takes_s(len(frame)) <= 1 / 30
+        core.frame_sent(now)
+        assert isinstance(adaptation.describe(), str)
 
 
 @pytest.mark.parametrize("interval_s", [None, 1e-6, 1.0, 1e5])

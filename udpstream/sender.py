@@ -111,8 +111,8 @@ class Sender:
             fec: parity chunks for each hundred data chunks; ``"auto"`` follows the loss that
                 the receiver reports, ``"off"`` sends none.
             max_fec_percent: the most that ``"auto"`` may use.
-            adapt: whether pace, quality, size and frame rate may give way on a link that is
-                too narrow for them.
+            adapt: whether anything follows the link: parity its loss, and where it is too
+                narrow pace, quality, size and frame rate. Without it ``fec="auto"`` is none.
             limits: how far they may.
 
         Raises:
@@ -153,7 +153,7 @@ class Sender:
                 adaptation=Adaptation(
                     quality=quality if codec == "jpeg" else None,
                     fec=Fec(
-                        None if fec == "auto" else 0.0 if fec == "off" else fec,
+                        _fixed_percent(fec, adapt=adapt),
                         max_percent=max_fec_percent,
                     ),
                     limits=limits,
@@ -162,6 +162,7 @@ class Sender:
                 ),
             )
         self._socket = UdpSender(host, port, offload=offload)
+        self._frame_lock = threading.Lock()  # held while a frame leaves; taken before the other
         self._lock = threading.Lock()  # guards the core, the socket's mode and the stats
         self._closing = threading.Event()
         self._listener: threading.Thread | None = None
@@ -227,8 +228,8 @@ class Sender:
 
         Raises:
             FrameError: the array is not a picture, or not one that this wire carries.
-            AddressError: it cannot be sent there at all. A receiver that is not there, or
-                a link that is down, is no error.
+            AddressError: it cannot be sent there at all, or this sender was closed. A
+                receiver that is not there, or a link that is down, is no error.
         """
         begun_s = time.monotonic()
         captured_s = begun_s if captured_s is None else captured_s
@@ -306,10 +307,15 @@ class Sender:
         captured_s: float,
     ) -> None:
         begun_s = time.monotonic()
-        if self._core is None:
-            self._send_classic(payload, codec, size_wh)
-        else:
-            self._send_indexed(self._core, payload, codec, size_wh, captured_s)
+        with self._frame_lock:
+            if self._closing.is_set():
+                raise AddressError(
+                    f"the sender to {self.address} was closed: make another one to send more"
+                )
+            if self._core is None:
+                self._send_classic(payload, codec, size_wh)
+            else:
+                self._send_indexed(self._core, payload, codec, size_wh, captured_s)
         self.stats.frames += 1
         self.stats.payload_bytes += len(payload)
         self.stats.send.add(time.monotonic() - begun_s)
@@ -321,7 +327,7 @@ class Sender:
         self._closing.set()
         if self._listener is not None:
             self._listener.join()
-        with self._lock:
+        with self._frame_lock, self._lock:
             if self._core is not None:
                 for _ in range(_BYES):
                     self._try_control(self._core.bye())
@@ -356,8 +362,10 @@ class Sender:
         finally:
             with self._lock:
                 core.frame_sent(time.monotonic())  # or half of it: its number is used up
-        self.stats.wire_bytes += frame.datagrams.nbytes
-        self.stats.parity_bytes += (len(frame) - frame.layout.chunks) * frame.datagrams.shape[1]
+        parity = len(frame) - frame.layout.chunks
+        with self._lock:
+            self.stats.wire_bytes += frame.datagrams.nbytes
+            self.stats.parity_bytes += parity * frame.datagrams.shape[1]
 
     def _send_classic(
         self, payload: NDArray[np.uint8], codec: Codec, size_wh: tuple[int, int]
@@ -399,9 +407,16 @@ class Sender:
                     self._try_control(hello)
                 wait_s = core.next_hello_at - time.monotonic()
             self._socket.wait(min(max(wait_s, 0.0), _LISTEN_S))
-            while (datagram := self._socket.receive()) is not None:
+            while not self._closing.is_set() and (datagram := self._socket.receive()) is not None:
                 heard_s = time.monotonic()  # before the lock, which a burst may hold
                 with self._lock:
                     core.receive(datagram, heard_s)
                     for datagrams in core.repairs():
                         self._send_repair(datagrams)
+
+
+def _fixed_percent(fec: Parity, *, adapt: bool) -> float | None:
+    """Parity in percent; None where it follows the loss."""
+    if isinstance(fec, str):
+        return None if fec == "auto" and adapt else 0.0
+    return fec

@@ -159,7 +159,7 @@ def _send(
     seconds: _Seconds = None,
     adapt: Annotated[
         _Adapt,
-        typer.Option(help="Where the link is too narrow: pace, quality, size and rate give way."),
+        typer.Option(help="Follow the link: pace, parity, quality, size and rate; off: all fixed."),
     ] = _Adapt.auto,
     min_quality: Annotated[
         int, typer.Option(min=1, max=100, metavar="Q", help="Least JPEG quality on a narrow link.")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from udpstream.cli.bench_loss import bench_loss
 from udpstream.cli.options import Size, parse_size, writable_file
 from udpstream.protocol import DEFAULT_DATAGRAM_BYTES, MAX_DATAGRAM_BYTES, PROBE_BYTES
 
@@ -84,3 +85,6 @@ def _speed(
     from udpstream.cli.bench_speed import bench_speed
 
     bench_speed(seconds=seconds, json_file=json)
+
+
+bench.command(name="loss")(bench_loss)

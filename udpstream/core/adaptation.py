@@ -17,6 +17,7 @@ from udpstream.core.picture import Limits, PictureFit
 from udpstream.core.rate import RateMeter
 from udpstream.protocol import DEFAULT_DATAGRAM_BYTES, HEADER_BYTES, MAX_CHUNKS_PER_BLOCK
 
+_BLOCK_CHUNKS = MAX_CHUNKS_PER_BLOCK // 2
 _LEAST_FILL_PERCENT = 50  # of parity that a trial must be free to use: it sends half as much more
 
 
@@ -71,7 +72,7 @@ class Adaptation:
         self._limits = limits or Limits()
         self._enabled = enabled
         self._picture = PictureFit(quality, self._limits, resizable=resizable)
-        self._rate = RateControl()
+        self._rate = RateControl(fills=self._fills)
         self._meter = RateMeter()
         self._fps: float | None = None
         self._captured = 0
@@ -108,14 +109,15 @@ class Adaptation:
     @property
     def state(self) -> AdaptationState:
         """What it does now."""
-        picture, chunks = self._picture, self._chunks(self._picture.frame_bytes or 0)
+        picture = self._picture
+        data = self._block(self._chunks(picture.frame_bytes or 0))
         return AdaptationState(
             phase=self._rate.phase,
             quality=picture.quality,
             scale=picture.scale,
             fps_divisor=picture.fps_divisor,
             rate_bytes_per_s=self._rate.target,
-            parity_percent=100 * self.parity(chunks) / chunks,
+            parity_percent=100 * self.parity(data) / data,
             loss=self._fec.loss,
         )
 
@@ -165,13 +167,13 @@ class Adaptation:
         self._fit()
 
     def parity(self, data: int) -> int:
-        """How many parity chunks a block of `data` data chunks gets."""
+        """How many parity chunks a block of `data` data chunks is to get, room or not."""
         wanted = self._fec.parity(data)
         target, bare_rate = self._rate.target, self._bare_rate()
         if self._rate.trial > 1 and self._fills and target and bare_rate:
             fill = math.ceil(data * (self._rate.trial * target / bare_rate - 1))
             most = math.floor(data * self._fec.max_percent / 100)
-            wanted = max(wanted, min(fill, most, MAX_CHUNKS_PER_BLOCK - data))
+            wanted = max(wanted, min(fill, most))
         return wanted
 
     def restart(self) -> None:
@@ -232,6 +234,9 @@ class Adaptation:
     def _wire_bytes(self, payload_bytes: float) -> float:
         """UDP payload of a frame, with headers and the parity that loss asks for."""
         chunks = self._chunks(payload_bytes)
-        blocks = -(-chunks // MAX_CHUNKS_PER_BLOCK)
-        parity = blocks * self._fec.parity(-(-chunks // blocks))
-        return (chunks + parity) / chunks * (payload_bytes + chunks * HEADER_BYTES)
+        data = self._block(chunks)
+        return (1 + self._fec.parity(data) / data) * (payload_bytes + chunks * HEADER_BYTES)
+
+    def _block(self, chunks: int) -> int:
+        """Data chunks in each block of a frame, about: they leave room for as much parity."""
+        return -(-chunks // -(-chunks // _BLOCK_CHUNKS))

@@ -23,7 +23,6 @@ from collections import deque
 
 from udpstream.core.feedback import LinkSample
 from udpstream.errors import ParityError
-from udpstream.protocol import MAX_CHUNKS_PER_BLOCK
 
 DEFAULT_MAX_PERCENT = 100  # 20 % loss asks for 55 % of 30 chunks, and for 90 % of ten
 
@@ -32,6 +31,7 @@ _LEAST = 2  # where there is any: one is lost too easily with what it stands for
 _FAST_S = 1.0  # five reports: at 5 % loss of 1,200 datagrams it is off by 0.6 %
 _SLOW_S = 10.0  # between two bursts of a bad quarter of a minute, parity stays
 _MAX_SAMPLES = 256  # in those 10 s: a sample is 0.05 s or longer
+_LONGEST_RUN = 16  # what a run counts as at most: a longer one is an outage, for repairs
 _ON = 0.001  # a lost datagram in thirty frames: below, asking again is cheaper
 _OFF = 0.0005  # of all in 10 s
 
@@ -91,7 +91,7 @@ class Fec:
         fast = [each for at, each in samples if now - at < _FAST_S]
         slow_loss, fast_loss = _share(slow), _share(fast)
         runs = sum(each.runs for each in slow)
-        mean_run = slow_loss * sum(each.expected for each in slow) / runs if runs else 1.0
+        mean_run = _lost(slow) / runs if runs else 1.0
         self._spread = max(1.0, 2 * mean_run * (1 - slow_loss) - 1)
         self._loss = max(slow_loss, fast_loss, self._surely([sample]))
         if self._on:
@@ -100,9 +100,9 @@ class Fec:
             self._on = max(self._surely(fast), self._surely(slow)) >= _ON
 
     def parity(self, data: int) -> int:
-        """How many parity chunks a block of `data` data chunks gets.
+        """How many parity chunks a block of `data` data chunks is to get.
 
-        As many as it has room for, if that is less: a block holds 255.
+        It may be more than the block has room for: then smaller blocks are wanted.
         """
         if self._percent is not None:
             wanted = math.ceil(data * self._percent / 100)
@@ -110,7 +110,7 @@ class Fec:
             wanted = self._against_loss(data) if self._on else 0
             wanted = min(wanted, math.floor(data * self._max_percent / 100))
         on = self._on and self._max_percent > 0 if self._percent is None else self._percent > 0
-        return min(max(wanted, _LEAST), MAX_CHUNKS_PER_BLOCK - data) if on else 0
+        return max(wanted, _LEAST) if on else 0
 
     def _against_loss(self, data: int) -> int:
         loss = min(self._loss, 0.99)
@@ -121,13 +121,16 @@ class Fec:
 
     def _surely(self, samples: list[LinkSample]) -> float:
         """The share lost, less one deviation: a lone datagram lost proves nothing."""
-        expected = sum(each.expected for each in samples)
-        lost = max(0, sum(each.lost for each in samples))
+        expected, lost = sum(each.expected for each in samples), _lost(samples)
         return max(0.0, lost - math.sqrt(lost * self._spread)) / expected if expected else 0.0
 
 
 def _share(samples: list[LinkSample]) -> float:
     """The share of all of their datagrams that was lost."""
     expected = sum(each.expected for each in samples)
-    lost = sum(each.lost for each in samples)
-    return min(max(0, lost) / expected, 1.0) if expected else 0.0
+    return min(_lost(samples) / expected, 1.0) if expected else 0.0
+
+
+def _lost(samples: list[LinkSample]) -> int:
+    """How many were lost, outages counted as long runs."""
+    return max(0, sum(min(each.lost, _LONGEST_RUN * each.runs) for each in samples))

@@ -64,11 +64,11 @@ class History:
         """
         for kept in reversed(self._kept):
             if kept.number % _FRAMES == ask.frame:
-                datagrams = kept.frame.again(ask.block, ask.index, ask.chunks)
-                if not len(datagrams) or datagrams.nbytes > self._allowance_bytes:
-                    return None
+                datagrams = kept.frame.again(
+                    ask.block, ask.index, ask.chunks, self._allowance_bytes
+                )
                 self._allowance_bytes -= datagrams.nbytes
-                return datagrams
+                return datagrams if len(datagrams) else None
         return None
 
     def _let_go(self) -> None:

@@ -24,8 +24,8 @@ _NO_BLOCKS = np.zeros(MAX_CHUNKS_PER_BLOCK, np.uint8)
 class Layout:
     """The places of one frame's chunks.
 
-    What takes time for many chunks is worked out when it is first asked for: a forged
-    header is to cost little.
+    A forged header is to cost little, whatever it claims: where a few chunks lie is
+    computed from the numbers below; tables of all are made when they are first asked for.
 
     Attributes:
         chunks: N, data chunks in the frame.
@@ -33,6 +33,7 @@ class Layout:
         parity: m, parity chunks in each block.
         blocks: B.
         total: N + B·m.
+        is_interleaved: whether the order on the wire is another than in memory.
     """
 
     def __init__(self, chunks: int, data: int, parity: int) -> None:
@@ -41,11 +42,8 @@ class Layout:
         self.parity = parity
         self.blocks = -(-chunks // data)
         self.total = chunks + self.blocks * parity
-
-    @property
-    def is_interleaved(self) -> bool:
-        """Whether the order on the wire is another than in memory."""
-        return self.parity > 0 and self.blocks > 1
+        self.is_interleaved = parity > 0 and self.blocks > 1
+        self._in_last_block = chunks - (self.blocks - 1) * data
 
     @cached_property
     def rows(self) -> NDArray[np.intp]:
@@ -56,18 +54,15 @@ class Layout:
         parity = (np.arange(self.parity)[:, None] + self.parity * np.arange(self.blocks)).ravel()
         return np.concatenate((data[data < self.chunks], self.chunks + parity))
 
-    @cached_property
-    def places(self) -> NDArray[np.intp]:
-        """The place on the wire of each row in memory, `(total,)`: the inverse of `rows`."""
-        places = np.empty(self.total, np.intp)
-        places[self.rows] = np.arange(self.total)
-        return places
-
-    @cached_property
+    @property
     def blocks_and_indices(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Block and index of each datagram in the order of the wire, `(total,)` each."""
         if self.chunks == self.data:
             return _NO_BLOCKS[: self.total], _INDICES[: self.total]
+        return self._blocks_and_indices
+
+    @cached_property
+    def _blocks_and_indices(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         blocks, indices = np.divmod(self.rows, self.data)
         over = self.rows >= self.chunks
         if self.parity:
@@ -75,11 +70,13 @@ class Layout:
             indices[over] += self.data
         return blocks.astype(np.uint8), indices.astype(np.uint8)
 
-    def row(self, block: int, index: int) -> int:
-        """The row in memory of a chunk; of one that the frame has not, anything."""
-        if index < self.data:
+    def place(self, block: int, index: int) -> int:
+        """The place on the wire of a chunk; of one that the frame has not, anything from 0 on."""
+        if index >= self.data:
+            return self.chunks + (index - self.data) * self.blocks + block
+        if not self.is_interleaved:
             return block * self.data + index
-        return self.chunks + block * self.parity + index - self.data
+        return index * self.blocks + block - max(index - self._in_last_block, 0)
 
     def rows_of(
         self, blocks: NDArray[np.uint8], indices: NDArray[np.uint8]
@@ -95,7 +92,29 @@ class Layout:
 
     def places_of(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         """The places on the wire of rows that the frame has."""
-        return self.places[rows] if self.is_interleaved else rows
+        if not self.is_interleaved:
+            return rows
+        block, index = np.divmod(rows, self.data)
+        parity_block, parity_index = np.divmod(rows - self.chunks, self.parity)
+        # Behind its last chunk, the last block is left out: so places fall back by one each.
+        left_out = np.maximum(index - self._in_last_block, 0)
+        return np.where(
+            rows < self.chunks,
+            index * self.blocks + block - left_out,
+            self.chunks + parity_index * self.blocks + parity_block,
+        )
+
+    def shortages(self, arrived: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """How many chunks each block lacks beyond what its parity here restores, `(B,)`.
+
+        Args:
+            arrived: `(total,)`, whether the chunk of each row in memory is here.
+        """
+        starts = np.arange(0, self.chunks, self.data)
+        lacking = np.add.reduceat(~arrived[: self.chunks], starts, dtype=np.intp)
+        parity = arrived[self.chunks :].reshape(self.blocks, self.parity).sum(axis=1)
+        shortages: NDArray[np.intp] = np.maximum(lacking - parity, 0)
+        return shortages
 
     def data_rows(self, block: int) -> slice:
         """The rows of a block's data chunks."""
@@ -113,10 +132,15 @@ def runs_of(places: NDArray[np.intp]) -> list[NDArray[np.intp]]:
 
 
 def layout_of(chunks: int, data: int, parity: int) -> Layout:
-    """The layout of a frame; raw frames have the same time after time."""
-    return Layout(chunks, data, parity) if chunks == data else _many_blocks(chunks, data, parity)
+    """The layout of a frame; most are like one of those before."""
+    return (_one_block if chunks == data else _many_blocks)(chunks, data, parity)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=256)
+def _one_block(chunks: int, data: int, parity: int) -> Layout:
+    return Layout(chunks, data, parity)
+
+
+@lru_cache(maxsize=16)  # their tables take up to 0.7 MB
 def _many_blocks(chunks: int, data: int, parity: int) -> Layout:
     return Layout(chunks, data, parity)

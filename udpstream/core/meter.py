@@ -57,6 +57,7 @@ class LinkMeter:
         self.frame: int | None = None
         self.arrived_at = 0.0
         self.jitter_s = 0.0
+        self._next_frame = -1  # the one behind `frame`
         self._end = 0  # the place behind the furthest of `frame`
         self._total = 0  # datagrams in it
         self._holes: dict[int, int] = {}  # frame: how many are missing before the furthest
@@ -72,8 +73,15 @@ class LinkMeter:
             total: datagrams in that frame.
             now: when the last of them came, in seconds.
         """
-        if self.frame is None:
-            self.frame, self._end, self._total = frame, first, total
+        counts = self.counts
+        if frame == self._next_frame and not first and self._end == self._total:  # nearly always
+            counts.expected += end
+            counts.received += end
+            self.frame, self._next_frame = frame, frame + 1
+            self._end, self._total, self.arrived_at = end, total, now
+            return
+        if self.frame is None:  # nobody notes of a frame whose beginning it could not have had
+            self.frame, self._next_frame, self._total = frame, frame + 1, total
         if frame == self.frame and first < self._end < end:
             self._behind(frame, self._end - first)
             first = self._end
@@ -103,7 +111,7 @@ class LinkMeter:
                 self._missed(number, self._total)
             lost = tail + min(skipped, _MOST_SKIPPED) * self._total + first
             self._missed(frame, first)
-            self.frame, self._total = frame, total
+            self.frame, self._next_frame, self._total = frame, frame + 1, total
         else:
             self._missed(frame, lost)
         self._end = end
@@ -113,9 +121,10 @@ class LinkMeter:
         counts.received += end - first
 
     def _behind(self, frame: int, count: int) -> None:
-        found = min(count, self._holes.get(frame, 0))
-        if found:
-            self._holes[frame] -= found
+        hole = self._holes.pop(frame, 0)
+        found = min(count, hole)
+        if found < hole:
+            self._holes[frame] = hole - found
         self.counts.received += found
         self.counts.reordered += found
         self.counts.duplicates += count - found

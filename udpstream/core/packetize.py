@@ -69,18 +69,20 @@ class OutgoingFrame:
         """All datagrams, filled."""
         return self.burst(0, len(self))
 
-    def again(self, block: int, index: int, chunks: int) -> NDArray[np.uint8]:
+    def again(self, block: int, index: int, chunks: int, most_bytes: float) -> NDArray[np.uint8]:
         """A copy of the datagrams of a run of chunks, `(n, D)` uint8; 0 chunks: of all.
 
-        Only those that have been filled, and so have left, and that the frame has.
+        Only those that have been filled, and so have left, and that the frame has; and none
+        where they are more than `most_bytes`.
         """
         filled = self.datagrams[: self._filled]
         if not chunks:
-            return filled.copy()
+            return filled.copy() if filled.nbytes <= most_bytes else filled[:0]
         run = np.arange(index, index + chunks).astype(np.uint8)
         rows, known = self.layout.rows_of(np.full(chunks, block, np.uint8), run)
         places = self.layout.places_of(rows[known])
-        return filled[places[places < self._filled]]
+        places = places[places < self._filled]
+        return filled[places if len(places) * filled.shape[1] <= most_bytes else places[:0]]
 
     def _fill_data(self, start: int, end: int) -> None:
         chunks = self.datagrams[start:end, HEADER_BYTES:]

@@ -7,16 +7,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from udpstream.core.layout import Layout, layout_of, runs_of
+from udpstream.core.layout import Layout, runs_of
 from udpstream.core.meter import LinkMeter
 from udpstream.core.packetize import fill_headers
 from udpstream.core.parity import restore
 from udpstream.protocol import HEADER_BYTES, Ask, FrameHeader
 
-# Frames of more chunks get their headers foretold only when one in 256 of them is here:
-# else a lone forged datagram would cost 1.5 MB. Raw 1080p has 4,521 chunks.
+# Frames of more chunks, parity included, get their headers foretold only when one in 256 of
+# them is here: else a lone forged datagram would cost 2 MB. Raw 1080p has 4,521 chunks.
 _FORETOLD_CHUNKS = 5_120
 _FORETOLD_SHARE = 256
+_TABLE_BYTES = 10  # a chunk, where the layout has tables: a row, a block and an index
 
 
 class Placed(NamedTuple):
@@ -24,13 +25,11 @@ class Placed(NamedTuple):
 
     Attributes:
         bad: that the frame has no place for.
-        repeated: that were there already, without those that were asked for.
-        asked_in_vain: whether chunks came both by themselves and because they were asked for.
+        repeated: that were there already, and did not come by themselves after all.
     """
 
     bad: int
     repeated: int
-    asked_in_vain: bool
 
 
 class Partial:
@@ -50,6 +49,7 @@ class Partial:
         ended_at: when it was clear that no more are under way; None until then.
         contradicted: whether a datagram said another thing of the frame than the first.
         tries, asked_at: how often its chunks were asked for again, and when last.
+        asked_in_vain: whether chunks that were asked for came by themselves, too.
         repairs: datagrams that came because they were asked for.
         silence_s: the longest time between two runs of its datagrams.
     """
@@ -57,6 +57,8 @@ class Partial:
     __slots__ = (
         "_arrived",
         "_asked",
+        "_datagram_bytes",
+        "_foretold_bytes",
         "_headers",
         "_layout",
         "_meter",
@@ -65,6 +67,7 @@ class Partial:
         "_run_end",
         "_run_start",
         "asked_at",
+        "asked_in_vain",
         "contradicted",
         "ended_at",
         "first_at",
@@ -77,8 +80,9 @@ class Partial:
         "tries",
     )
 
-    def __init__(self, number: int, header: FrameHeader, meter: LinkMeter, now: float) -> None:
-        layout = layout_of(header.data_chunks, header.data, header.parity)
+    def __init__(
+        self, number: int, header: FrameHeader, layout: Layout, meter: LinkMeter, now: float
+    ) -> None:
         self.number = number
         self.header = header
         self.left = layout.chunks
@@ -87,11 +91,14 @@ class Partial:
         self.contradicted = False
         self.tries = 0
         self.asked_at = 0.0
+        self.asked_in_vain = False
         self.repairs = 0
         self.silence_s = 0.0
-        self._layout: Layout = layout
+        self._layout = layout
         self._meter = meter
+        self._datagram_bytes = HEADER_BYTES + header.chunk_bytes
         self._headers = b""
+        self._foretold_bytes = 0
         self._rows: NDArray[np.uint8] = np.empty((layout.total, header.chunk_bytes), np.uint8)
         self._arrived: NDArray[np.bool_] | None = None
         self._asked: NDArray[np.bool_] | None = None
@@ -101,23 +108,30 @@ class Partial:
     @property
     def memory_bytes(self) -> int:
         """What is set aside for it: chunks, which of them came, and headers."""
-        return self._rows.nbytes + len(self._rows) + len(self._headers)
+        return self._rows.nbytes + len(self._rows) + self._foretold_bytes
 
     @property
     def is_whole(self) -> bool:
         """Whether all data chunks are here, or parity enough for those that are not."""
-        return not self.left or (self.left <= self._parity_here and not any(self._shortages()))
+        if not self.left:
+            return True
+        if self.left > self._parity_here:
+            return False
+        assert self._arrived is not None
+        return not self._layout.shortages(self._arrived).any()
 
     def foretell(self, datagram: NDArray[np.uint8]) -> int:
-        """Foretell all headers from one datagram, once it is worth it; return their bytes."""
-        chunks = self._layout.chunks
-        few = chunks <= _FORETOLD_CHUNKS
-        if self._headers or not (few or (chunks - self.left) * _FORETOLD_SHARE >= chunks):
+        """Foretell all headers from one datagram, once it is worth it; return what it costs."""
+        total = self._layout.total
+        if self._headers or (total > _FORETOLD_CHUNKS and self._here * _FORETOLD_SHARE < total):
             return 0
-        rows = np.empty((self._layout.total, HEADER_BYTES), np.uint8)
-        fill_headers(rows, datagram[:HEADER_BYTES].tobytes(), self._layout)
+        layout = self._layout
+        rows = np.empty((layout.total, HEADER_BYTES), np.uint8)
+        fill_headers(rows, datagram[:HEADER_BYTES].tobytes(), layout)
         self._headers = rows.tobytes()
-        return len(self._headers)
+        tables = layout.total * _TABLE_BYTES if layout.blocks > 1 else 0
+        self._foretold_bytes = len(self._headers) + tables
+        return self._foretold_bytes
 
     def fits(self, header: FrameHeader) -> bool:
         """Whether a header says of the frame what the first one said."""
@@ -136,20 +150,18 @@ class Partial:
         Returns:
             How many were taken; 0 tells nothing about whose they are.
         """
-        header, layout = self.header, self._layout
-        if datagrams.shape[1] != HEADER_BYTES + header.chunk_bytes or not self._headers:
+        layout = self._layout
+        if datagrams.shape[1] != self._datagram_bytes or self._asked is not None:
             return 0
         one = datagrams[0].data
-        first = layout.row(int(one[3]), int(one[0]))
-        if first >= layout.total:
-            return 0
-        if layout.is_interleaved:
-            first = int(layout.places[first])
+        first = layout.place(one[3], one[0])
         limit = layout.chunks if first < layout.chunks else layout.total
         end = min(first + len(datagrams), limit)
-        run = datagrams[: end - first]
         expected = self._headers[first * HEADER_BYTES : end * HEADER_BYTES]
-        if run[:, :HEADER_BYTES].tobytes() != expected or self._asked is not None:
+        if not expected:
+            return 0
+        run = datagrams[: end - first]
+        if run[:, :HEADER_BYTES].tobytes() != expected:
             return 0
         rows = layout.rows[first:end] if layout.is_interleaved else slice(first, end)
         if first != self._run_end:
@@ -192,37 +204,49 @@ class Partial:
         self._parity_here += len(fresh) - data
         self._count(fresh[np.argsort(sources)], now)
         bad = int(np.count_nonzero(~known))
-        twice = repeated[:0] if self._asked is None else repeated[self._asked[repeated]]
+        twice = repeated[:0]
+        if self._asked is not None and self.tries == 1:  # else it may be the answer to two asks
+            twice = repeated[self._asked[repeated]]
         for run in runs_of(layout.places_of(twice)):  # of the two, one came by itself
             self._meter.note(self.number, int(run[0]), int(run[-1]) + 1, layout.total, now)
-        return Placed(bad, len(datagrams) - bad - len(fresh) - len(twice), len(twice) > 0)
+            self.asked_in_vain = True
+        return Placed(bad, len(datagrams) - bad - len(fresh) - len(twice))
 
     def finish_run(self) -> None:
         """Let the meter know of what came in order so far."""
         self._end_run(self._run_end)
 
-    def all_asked(self, *, asked_at: float, due_at: float) -> None:
+    def all_asked(self, *, tries: int, asked_at: float, due_at: float) -> None:
         """Note that all of it was asked for, because nothing had come when it was due."""
         self._keep_arrived()
         self._asked = np.ones(self._layout.total, np.bool_)
-        self.tries = 1
+        self.tries = tries
         self.asked_at = asked_at
         self.progress_at = due_at
 
     def asks(self, now: float) -> list[Ask]:
-        """What to ask for so that parity can restore the rest; notes that it was asked for."""
+        """What to ask for so that parity can restore the rest; notes that it was asked for.
+
+        No more asks than datagrams of it have come, and one: else a few forged ones would
+        cost a flood of asks. A frame of one block never lacks more runs than that.
+        """
+        self._keep_arrived()
+        assert self._arrived is not None
         if self._asked is None:
-            self._keep_arrived()
             self._asked = np.zeros(self._layout.total, np.bool_)
             self.finish_run()
         self.tries += 1
         self.asked_at = now
-        frame = self.number & 0xFFFF_FFFF
-        asks = []
-        for block, shortage in enumerate(self._shortages()):
-            missing = self._missing(block)[:shortage]
-            self._asked[missing + self._layout.data_rows(block).start] = True
-            asks += [Ask(frame, block, int(run[0]), len(run)) for run in runs_of(missing)]
+        frame, most = self.number & 0xFFFF_FFFF, self._here + 1
+        shortages = self._layout.shortages(self._arrived)
+        asks: list[Ask] = []
+        for block in np.flatnonzero(shortages).tolist():
+            missing = self._missing(block)[: shortages[block]]
+            for run in runs_of(missing)[: most - len(asks)]:
+                self._asked[run + self._layout.data_rows(block).start] = True
+                asks.append(Ask(frame, block, int(run[0]), len(run)))
+            if len(asks) == most:
+                break
         return asks
 
     def restore(self) -> NDArray[np.uint8]:
@@ -240,14 +264,10 @@ class Partial:
                     )  # fmt: skip
         return self._rows[: self._layout.chunks].reshape(-1)
 
-    def _shortages(self) -> list[int]:
-        """How many chunks each block lacks beyond what its parity here restores."""
-        assert self._arrived is not None
-        shortages = []
-        for block in range(self._layout.blocks):
-            parity = np.count_nonzero(self._arrived[self._layout.parity_rows(block)])
-            shortages.append(max(len(self._missing(block)) - int(parity), 0))
-        return shortages
+    @property
+    def _here(self) -> int:
+        """How many of its chunks are here, data and parity."""
+        return self._layout.chunks - self.left + self._parity_here
 
     def _missing(self, block: int) -> NDArray[np.intp]:
         """Which data chunks of a block are not here, by their index."""
@@ -280,7 +300,7 @@ class Partial:
         if self._arrived is None:
             self._arrived = np.zeros(self._layout.total, np.bool_)
             layout = self._layout
-            if layout.is_interleaved:
-                self._arrived[layout.rows[: self._run_end]] = True
-            else:
+            if not layout.is_interleaved:
                 self._arrived[: self._run_end] = True
+            elif self._run_end:  # the rows of all chunks are costly, and a lone one needs none
+                self._arrived[layout.rows[: self._run_end]] = True

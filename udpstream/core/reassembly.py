@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from udpstream.core.layout import layout_of, runs_of
+from udpstream.core.layout import Layout, layout_of, runs_of
 from udpstream.core.ledger import Ledger, Loss
 from udpstream.core.meter import LinkMeter
 from udpstream.core.packetize import fill_headers
@@ -36,7 +36,9 @@ from udpstream.protocol import HEADER_BYTES, Ask, Codec, FrameHeader
 LATENCY_BUDGET_S = 0.1
 MAX_PARTIAL_FRAMES = 32  # begun and not whole, or held: the budget's worth at 240 fps, and some
 MAX_GAPS = 64  # ranges; a run of losses is one
-MAX_PICTURE_BYTES = 128 << 20  # decoded: 8K is 100 MB, and 600 bytes of JPEG can be 13 GB
+# Decoded: 8K is 100 MB, and 600 bytes of JPEG can be 13 GB. And with parity: a forged header
+# can claim 254 times as much of it as there is data.
+MAX_PICTURE_BYTES = 128 << 20
 
 MAX_ASKED_FRAMES = 4  # in a row that were not seen at all
 _UNANSWERED_FRAMES = 4  # in a row, after which nobody waits for repairs: but they are asked for
@@ -104,7 +106,8 @@ class Reassembler:
         self._held: dict[int, WholeFrame] = {}
         self._out: list[WholeFrame] = []
         self._asks: list[Ask] = []
-        self._asked: dict[int, None] = {}  # frames of late that were asked for and are whole
+        # Frames of late that were asked for and are over; True for those asked for once, whole.
+        self._asked: dict[int, bool] = {}
         self._gaps: list[_Gap] = []
         self._next: int | None = None  # one above the highest number known; None before any
         self._begun_at = 0.0  # when the first datagram of the highest frame came
@@ -132,6 +135,11 @@ class Reassembler:
         """What to ask the sender for since the last call."""
         asks, self._asks = self._asks, []
         return asks
+
+    def hears(self, round_trip_s: float | None) -> None:
+        """Learn how long an answer takes at least; None: the sender does not hear us."""
+        self.can_ask = round_trip_s is not None
+        self._timing.round_trip_s = round_trip_s or 0.0
 
     def announce(self, next_frame: int, now: float) -> None:
         """Learn from the sender that all frames below `next_frame` have left it."""
@@ -162,7 +170,7 @@ class Reassembler:
         taken = partial.take_run(datagrams, now)
         if taken:
             partial.silence_s = max(partial.silence_s, now - before_at)
-            if datagrams[0, 0] >= partial.header.data:
+            if partial.header.parity and datagrams[0, 0] >= partial.header.data:
                 self._ledger.parity_bytes += taken * datagrams.shape[1]
             if partial.is_whole:
                 self._complete(partial)
@@ -190,17 +198,16 @@ class Reassembler:
             if not wanted:
                 return self._take_stale(number, header, datagrams, now), 0
             was_asked = gap is not None and gap.was_asked
-            chunks = header.data_chunks
-            if chunks <= len(datagrams) and not was_asked:
-                whole = _take_whole(number, header, datagrams[:chunks], now)
+            layout = layout_of(header.data_chunks, header.data, header.parity)
+            if layout.chunks <= len(datagrams) and not was_asked:
+                whole = _take_whole(number, header, layout, datagrams, now)
                 if whole is not None:
-                    total = layout_of(chunks, header.data, header.parity).total
-                    self.meter.note(number, 0, chunks, total, now)
+                    self.meter.note(number, 0, layout.chunks, layout.total, now)
                     self._hand_on(whole)
-                    return chunks, 0
-            partial = self._begin(number, header, now)
+                    return layout.chunks, 0
+            partial = self._begin(number, header, layout, now)
             if gap is not None and was_asked:
-                partial.all_asked(asked_at=gap.asked_at, due_at=gap.due_at)
+                partial.all_asked(tries=gap.tries, asked_at=gap.asked_at, due_at=gap.due_at)
         return self._add(partial, header, datagrams, now)
 
     def _add(
@@ -222,8 +229,6 @@ class Reassembler:
         repairs_before = partial.repairs
         placed = partial.place(datagrams, now)
         self._ledger.link.duplicates += placed.repeated
-        if placed.asked_in_vain:
-            self._timing.asked_in_vain()
         repairs = partial.repairs - repairs_before
         if repairs:
             self._ledger.repair_bytes += repairs * datagrams.shape[1]
@@ -239,7 +244,7 @@ class Reassembler:
     def expire(self, now: float) -> None:
         """Give up what is overdue, ask for what is missing, and let go of what was held."""
         for partial in list(self._partial.values()):
-            if now >= partial.progress_at + self._budget_s:
+            if now >= self._overdue_at(partial):
                 loss = Loss.MALFORMED if partial.contradicted else Loss.MISSING
                 self._give_up(partial, loss)
             elif self.can_ask and now >= self._due(partial):
@@ -255,7 +260,7 @@ class Reassembler:
 
     def next_timer(self) -> float | None:
         """When `expire` has something to do next, or None."""
-        waits = [partial.progress_at + self._budget_s for partial in self._partial.values()]
+        waits = [self._overdue_at(partial) for partial in self._partial.values()]
         waits += [gap.due_at + self._budget_s for gap in self._gaps]
         if self.can_ask:
             waits += [self._due(partial) for partial in self._partial.values()]
@@ -270,6 +275,7 @@ class Reassembler:
         if not self._partial:
             return False
         self._give_up(self._partial[min(self._partial)], Loss.EVICTED)
+        self._release()
         return True
 
     def finish(self, now: float) -> None:
@@ -293,8 +299,10 @@ class Reassembler:
         assert self._next is not None
         gap = None
         if number >= self._next:
-            self._pass_over(number, now)
-            self._ended_below(number, now)
+            if number > self._next:
+                self._pass_over(number, now)
+            if self._partial:
+                self._ended_below(number, now)
             self._next = number + 1
             self._begun_at = now
             self._ledger.sent += 1
@@ -318,10 +326,14 @@ class Reassembler:
         if number > self._last_delivered and number not in self._held:
             return taken  # it was lost, refused, or we joined in its midst
         layout = layout_of(header.data_chunks, header.data, header.parity)
-        if number in self._asked:
+        rows, known = layout.rows_of(datagrams[:, 3], datagrams[:, 0])
+        asked_once = self._asked.get(number)
+        if asked_once:
             self._asked.pop(number)
             self._timing.asked_in_vain()
-        rows, known = layout.rows_of(datagrams[:, 3], datagrams[:, 0])
+        elif asked_once is not None:  # the answer to one ask, where another's came before
+            self._ledger.link.duplicates += int(np.count_nonzero(known))
+            return taken
         for run in runs_of(layout.places_of(rows[known])):
             self.meter.note(number, int(run[0]), int(run[-1]) + 1, layout.total, now)
         return taken
@@ -330,10 +342,10 @@ class Reassembler:
         count = int(np.count_nonzero(datagrams[:, 0] >= header.data))
         self._ledger.parity_bytes += count * datagrams.shape[1]
 
-    def _begin(self, number: int, header: FrameHeader, now: float) -> Partial:
+    def _begin(self, number: int, header: FrameHeader, layout: Layout, now: float) -> Partial:
         if len(self._partial) + len(self._held) >= MAX_PARTIAL_FRAMES:
             self.evict_oldest()
-        partial = Partial(number, header, self.meter, now)
+        partial = Partial(number, header, layout, self.meter, now)
         self._partial[number] = partial
         self.memory_bytes += partial.memory_bytes
         return partial
@@ -341,18 +353,17 @@ class Reassembler:
     def _pass_over(self, number: int, now: float) -> None:
         """Note that frames from the highest known to below `number` have not been seen."""
         assert self._next is not None
-        if number > self._next:
-            self._ledger.sent += number - self._next
-            # Of an outage only the end is asked for: what comes next matters more.
-            dead_below = max(number - MAX_ASKED_FRAMES, self._next)
-            interval_s = (now - self._begun_at) / (number - self._next + 1)
-            if dead_below > self._next:
-                self._gaps.append(_Gap(self._next, dead_below, now, now, tries=MAX_TRIES))
-            for each in range(dead_below, number):
-                self._gaps.append(_Gap(each, each + 1, now - interval_s * (number - each), now))
-            self._next = number
-            while len(self._gaps) > MAX_GAPS:
-                self._close_gap(0)
+        self._ledger.sent += number - self._next
+        # Of an outage only the end is asked for: what comes next matters more.
+        dead_below = max(number - MAX_ASKED_FRAMES, self._next)
+        interval_s = (now - self._begun_at) / (number - self._next + 1)
+        if dead_below > self._next:
+            self._gaps.append(_Gap(self._next, dead_below, now, now, tries=MAX_TRIES))
+        for each in range(dead_below, number):
+            self._gaps.append(_Gap(each, each + 1, now - interval_s * (number - each), now))
+        self._next = number
+        while len(self._gaps) > MAX_GAPS:
+            self._close_gap(0)
 
     def _ended_below(self, number: int, now: float) -> None:
         """Note that nothing is under way any more of frames below `number`."""
@@ -373,25 +384,34 @@ class Reassembler:
 
     def _close_gap(self, at: int) -> None:
         gap = self._gaps.pop(at)
-        self._unanswered += gap.was_asked
+        if gap.was_asked:
+            self._unanswered += 1
+            self._remember_asked(gap.start, once=False)  # of these, each is a range of its own
         self._ledger.lost[Loss.UNSEEN] += gap.end - gap.start
+
+    def _overdue_at(self, partial: Partial) -> float:
+        """When a frame is to be given up: it must not hold up those behind it for longer."""
+        if partial.ended_at is None:
+            return partial.progress_at + self._budget_s
+        return min(partial.progress_at, partial.ended_at) + self._budget_s
 
     def _due(self, lacking: Partial | _Gap) -> float:
         """When to ask for what a frame, or a gap, is lacking."""
         if isinstance(lacking, Partial):
             progress_at, ended_at = lacking.progress_at, lacking.ended_at
+            overdue_at = self._overdue_at(lacking)
         else:
             progress_at = ended_at = lacking.noticed_at
+            overdue_at = lacking.due_at + self._budget_s
         return self._timing.due(
             progress_at=progress_at, ended_at=ended_at, tries=lacking.tries,
-            asked_at=lacking.asked_at,
+            asked_at=lacking.asked_at, overdue_at=overdue_at,
         )  # fmt: skip
 
     def _complete(self, partial: Partial) -> None:
         partial.finish_run()
         ledger = self._ledger
-        if partial.tries:
-            self._remember_asked(partial.number)
+        self._learn_of_asking(partial, whole=True)
         if partial.repairs:
             ledger.repaired_by_nack += 1
         elif partial.left:
@@ -401,9 +421,20 @@ class Reassembler:
         self._forget(partial)
         self._hand_on(_whole(partial.number, partial.header, partial.restore(), partial.first_at))
 
-    def _remember_asked(self, number: int) -> None:
-        """Keep in mind that a frame was asked for: what of it comes twice was not lost."""
-        self._asked[number] = None
+    def _learn_of_asking(self, partial: Partial, *, whole: bool) -> None:
+        """Learn from a frame that is over, and may have been asked for."""
+        if partial.asked_in_vain:
+            self._timing.asked_in_vain()
+        elif partial.tries:
+            self._remember_asked(partial.number, once=whole and partial.tries == 1)
+
+    def _remember_asked(self, number: int, *, once: bool) -> None:
+        """Keep in mind that a frame was asked for.
+
+        What still comes of one that was asked for once, and is whole, was not lost, but came
+        by itself and late. Of others it may be an answer.
+        """
+        self._asked[number] = once
         if len(self._asked) > MAX_PARTIAL_FRAMES:
             del self._asked[next(iter(self._asked))]
 
@@ -414,6 +445,9 @@ class Reassembler:
         if whole.number < self._last_delivered:
             self._ledger.lost[Loss.LATE] += 1
             return
+        if not self._held and not self._waits(whole.number):
+            self._deliver(whole)
+            return
         self._held[whole.number] = whole
         self.memory_bytes += whole.payload.nbytes
         if len(self._partial) + len(self._held) > MAX_PARTIAL_FRAMES:
@@ -422,33 +456,36 @@ class Reassembler:
 
     def _release(self) -> None:
         """Deliver what is held and need not wait any longer, in order."""
-        if not self._held:
-            return
-        first = self._first_hopeful()
         for number in sorted(self._held):
-            if first is not None and number > first:
+            if self._waits(number):
                 break
             self._let_go(number)
 
     def _let_go(self, number: int) -> None:
         whole = self._held.pop(number)
         self.memory_bytes -= whole.payload.nbytes
-        self._last_delivered = number
+        self._deliver(whole)
+
+    def _deliver(self, whole: WholeFrame) -> None:
+        self._last_delivered = whole.number
         self._ledger.delivered += 1
         self._ledger.payload_bytes += len(whole.payload)
         self._out.append(whole)
 
-    def _first_hopeful(self) -> int | None:
-        """The lowest frame that may still be repaired; None if there is none."""
+    def _waits(self, number: int) -> bool:
+        """Whether a whole frame is to wait for an earlier one that may still be repaired."""
         if not self.can_ask or self._unanswered >= _UNANSWERED_FRAMES:
-            return None
-        hopeful = list(self._partial)
-        hopeful += [gap.start for gap in self._gaps if gap.tries < MAX_TRIES]
-        return min(hopeful, default=None)
+            return False
+        last = self._last_delivered  # what is below can only be late
+        return any(last < earlier < number for earlier in self._partial) or any(
+            last < gap.end - 1 and gap.start < number and gap.tries < MAX_TRIES
+            for gap in self._gaps
+        )
 
     def _give_up(self, partial: Partial, loss: Loss) -> None:
         partial.finish_run()
         self._unanswered += partial.tries > 0 and not partial.repairs
+        self._learn_of_asking(partial, whole=False)
         self._forget(partial)
         self._ledger.lost[loss] += 1
 
@@ -460,11 +497,14 @@ class Reassembler:
 
 
 def is_oversized(header: FrameHeader, max_frame_bytes: int) -> bool:
-    """Whether a frame, or the picture that it decodes to, is larger than a receiver takes."""
-    picture_bytes = header.width * header.height * 3
-    return header.length > max_frame_bytes or picture_bytes > max(
-        max_frame_bytes, MAX_PICTURE_BYTES
-    )
+    """Whether a frame, with its parity or decoded, is larger than a receiver takes."""
+    if header.length > max_frame_bytes:
+        return True
+    large_bytes = header.width * header.height * 3
+    if header.parity:
+        parity_chunks = -(-header.data_chunks // header.data) * header.parity
+        large_bytes = max(large_bytes, header.length + parity_chunks * header.chunk_bytes)
+    return large_bytes > max_frame_bytes and large_bytes > MAX_PICTURE_BYTES
 
 
 def _leading_run(datagrams: NDArray[np.uint8]) -> int:
@@ -475,12 +515,12 @@ def _leading_run(datagrams: NDArray[np.uint8]) -> int:
 
 
 def _take_whole(
-    number: int, header: FrameHeader, datagrams: NDArray[np.uint8], now: float
+    number: int, header: FrameHeader, layout: Layout, datagrams: NDArray[np.uint8], now: float
 ) -> WholeFrame | None:
-    """The frame, if these are all of its data chunks in order; small frames come so."""
-    layout = layout_of(len(datagrams), header.data, header.parity)
+    """The frame, if all of its data chunks lead these datagrams in order; small ones come so."""
     if layout.is_interleaved:
         return None
+    datagrams = datagrams[: layout.chunks]
     expected = np.empty((len(datagrams), HEADER_BYTES), np.uint8)
     fill_headers(expected, datagrams[0, :HEADER_BYTES].tobytes(), layout)
     if datagrams[:, :HEADER_BYTES].tobytes() != expected.tobytes():

@@ -157,10 +157,11 @@ class ReceiverCore:
         """Do what is due: give up, ask again, report; let go of streams that fell silent."""
         self._now = now
         for state in self._table:
+            if self._table.get(state.key) is not state:
+                continue  # another took its place just now
             state.reassembler.expire(now)
             if isinstance(state.reassembler, Reassembler):
-                for whole in state.reassembler.frames():
-                    self._deliver(state, whole, now)
+                self._hand_on(state, now)
                 self._answer(state, state.reassembler, now)
             if now >= state.last_at + SILENT_S:
                 self._end(state, now)
@@ -173,6 +174,7 @@ class ReceiverCore:
             timer = each.next_timer()
             if timer is not None:
                 timers.append(timer)
+        timers += [state.report_at for state in self._table if state.wants_report]
         return min(timers, default=None)
 
     def close(self, now: float) -> None:
@@ -269,14 +271,16 @@ class ReceiverCore:
                 f"takes up to {self._max_frame_bytes:,}. Send JPEG or a smaller size."
                 if header.length > self._max_frame_bytes
                 else f"pictures of {header.width}x{header.height} from {source[0]} are refused: "
-                f"decoded they exceed {MAX_PICTURE_BYTES:,} bytes. Send a smaller size.",
+                f"decoded, or with their parity, they exceed {MAX_PICTURE_BYTES:,} bytes. "
+                "Send a smaller size.",
             )
         memory_bytes = state.reassembler.memory_bytes
         taken, bad = state.reassembler.feed(header, datagrams, now)
         self.dropped["malformed"] += bad
         self._account(state, taken, datagrams.shape[1], now)
         if state.reassembler.memory_bytes > memory_bytes:
-            self._table.bound_memory()
+            for evicted in self._table.bound_memory():
+                self._hand_on(evicted, now)
         return taken
 
     def _feed_classic(self, source: Address, datagram: NDArray[np.uint8], now: float) -> None:
@@ -293,7 +297,8 @@ class ReceiverCore:
         if whole is not None:
             self._arrived(state, whole, len(datagram), now)
         if datagram[0] == 0:
-            self._table.bound_memory()
+            for evicted in self._table.bound_memory():
+                self._hand_on(evicted, now)
 
     def _feed_control(self, source: Address, datagrams: NDArray[np.uint8], now: float) -> int:
         """Feed one control datagram, or as much of a trial as follows it; return how many."""
@@ -342,7 +347,8 @@ class ReceiverCore:
         state.hello, state.hello_at = hello, now
         state.reassembler.announce(hello.next_frame, now)
         # An estimate of our clock means that it has heard us.
-        state.reassembler.can_ask = hello.offset_error_us != NO_ESTIMATE_US
+        known = hello.offset_error_us != NO_ESTIMATE_US
+        state.reassembler.hears(2e-6 * hello.offset_error_us if known else None)
         now_us = self._wall_us(now)
         welcome = Welcome(hello.epoch, hello.clock_us, now_us, now_us, self._receive_buffer_bytes)
         self._outgoing.append((pack_control(welcome), source))
@@ -350,7 +356,7 @@ class ReceiverCore:
     def _answer(self, state: StreamState, reassembler: Reassembler, now: float) -> None:
         """Ask for what is missing, and tell the sender of what has come."""
         source, epoch = state.key
-        asks = reassembler.asks()
+        asks = reassembler.asks() if state.is_known else []
         for first in range(0, len(asks), MAX_ASKS):
             nack = Nack(epoch, tuple(asks[first : first + MAX_ASKS]))
             self._outgoing.append((pack_control(nack), source))
@@ -429,6 +435,12 @@ class ReceiverCore:
                 f"with --receive-buffer {need} or more.",
             )
 
+    def _hand_on(self, state: StreamState, now: float) -> None:
+        """Deliver what waited for a repair and does no more."""
+        if isinstance(state.reassembler, Reassembler):
+            for whole in state.reassembler.frames():
+                self._deliver(state, whole, now)
+
     def _deliver(self, state: StreamState, whole: WholeFrame, now: float) -> None:
         if state.stream is None and not self._establish(state, now):
             return
@@ -478,9 +490,7 @@ class ReceiverCore:
 
     def _end(self, state: StreamState, now: float) -> None:
         state.reassembler.finish(now)
-        if isinstance(state.reassembler, Reassembler) and state.stream is not None:
-            for whole in state.reassembler.frames():
-                self._deliver(state, whole, now)
+        self._hand_on(state, now)  # even of a stream that has delivered nothing before
         self._table.remove(state)
         if state.stream is not None:
             self._events.append(StreamEnded(self._report(state)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +13,13 @@ from udpstream.core.fec import Fec
 from udpstream.core.feedback import LinkObserver
 from udpstream.core.histogram import RecentTimes
 from udpstream.core.history import History
-from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES, Pace, pace_frame
+from udpstream.core.pacing import (
+    STOCK_RECEIVE_BUFFER_BYTES,
+    Pace,
+    buffer_capacity,
+    buffer_need,
+    pace_frame,
+)
 from udpstream.core.packetize import OutgoingFrame, Packetizer
 from udpstream.core.serial import unwrap
 from udpstream.errors import DatagramError
@@ -133,18 +141,20 @@ class SenderCore:
         self._leaving = frame, now
         buffer_bytes = self._receive_buffer_bytes or STOCK_RECEIVE_BUFFER_BYTES
         count, datagram_bytes = frame.datagrams.shape
-        return frame, pace_frame(
-            count, datagram_bytes, buffer_bytes, self.interval_s, self.adaptation.rate_bytes_per_s
-        )
+        pace = pace_frame(
+            count, datagram_bytes, buffer_bytes, self._sent_interval_s(),
+            self.adaptation.rate_bytes_per_s,
+        )  # fmt: skip
+        # A report can come while it leaves: until it has left, as it is meant to.
+        self._note_departure(frame, now, now + pace.takes_s(count))
+        return frame, pace
 
     def frame_sent(self, now: float) -> None:
         """Note that the latest frame's datagrams have left."""
         assert self._leaving is not None
         frame, begun = self._leaving
         self._leaving = None
-        self._observer.frame_left(
-            self.frames_sent, len(frame), self._clock_us(begun), self._clock_us(now)
-        )
+        self._note_departure(frame, begun, now)
         self.frames_sent += 1
 
     def repairs(self) -> list[NDArray[np.uint8]]:
@@ -162,14 +172,7 @@ class SenderCore:
             return
         match message:
             case Welcome():
-                self._clock.add(
-                    message.echo_us, message.received_us, message.sent_us, self._clock_us(now)
-                )
-                self._receive_buffer_bytes = message.receive_buffer_bytes
-                self._welcomed_at = now
-                self._welcomes += 1
-                if self._welcomes == 1:  # tell it the clock offset at once
-                    self._next_hello_at = now
+                self._welcome(message, now)
             case Bye():
                 self._forget_receiver()
             case Report():
@@ -177,10 +180,36 @@ class SenderCore:
                 if sample is not None:
                     self.adaptation.sample(sample, now)
             case Nack():
-                answers = [self._history.answer(ask) for ask in message.asks]
-                self._repairs += [each for each in answers if each is not None]
+                self._answer(message)
             case Result():
                 self._take_result(message, now)
+            case Hello():  # not for a sender
+                pass
+
+    def _welcome(self, welcome: Welcome, now: float) -> None:
+        self._clock.add(welcome.echo_us, welcome.received_us, welcome.sent_us, self._clock_us(now))
+        self._receive_buffer_bytes = welcome.receive_buffer_bytes
+        self._welcomed_at = now
+        self._welcomes += 1
+        if self._welcomes == 1:  # tell it the clock offset at once
+            self._next_hello_at = now
+
+    def _answer(self, nack: Nack) -> None:
+        """Get ready what is asked for: no more at once than half the receiver's buffer holds.
+
+        The rest is asked for again, when this has been read.
+        """
+        buffer_bytes = self._receive_buffer_bytes or STOCK_RECEIVE_BUFFER_BYTES
+        room_bytes = buffer_bytes // 2
+        for ask in nack.asks:
+            answer = self._history.answer(ask)
+            if answer is not None:
+                datagrams, datagram_bytes = answer.shape
+                fits = min(datagrams, buffer_capacity(datagram_bytes, room_bytes))
+                self._repairs.append(answer[:fits])
+                room_bytes -= buffer_need(fits, datagram_bytes)
+            if room_bytes <= 0:
+                return
 
     def hello_due(self, now: float) -> bytes | None:
         """The HELLO to send now, or None while none is due.
@@ -199,7 +228,7 @@ class SenderCore:
                 session=self._session,
                 clock_us=self._clock_us(now),
                 next_frame=self.frames_sent,
-                interval_us=min(round((self.interval_s or 0) * 1e6), _MOST_US),
+                interval_us=min(round((self._sent_interval_s() or 0) * 1e6), _MOST_US),
                 offset_us=clock.offset_us if clock else 0,
                 offset_error_us=clock.error_us if clock else NO_ESTIMATE_US,
                 capture=_stage_times(self._capture),
@@ -209,8 +238,8 @@ class SenderCore:
 
     @property
     def next_hello_at(self) -> float:
-        """When `hello_due` has something to send next."""
-        return self._next_hello_at
+        """When `hello_due` has something to send next; infinity in the midst of a frame."""
+        return math.inf if self._leaving is not None else self._next_hello_at
 
     def bye(self) -> bytes:
         """The BYE to send, three times, when all frames have left."""
@@ -222,6 +251,15 @@ class SenderCore:
         is_next = self._result_frame < frame <= self.frames_sent
         if is_next and self.receiver_is_there:  # it may have said BYE meanwhile
             self._result, self._result_frame = (result, now), frame
+
+    def _note_departure(self, frame: OutgoingFrame, begun: float, left: float) -> None:
+        self._observer.frame_left(
+            self.frames_sent, len(frame), self._clock_us(begun), self._clock_us(left)
+        )
+
+    def _sent_interval_s(self) -> float | None:
+        """Time between the frames that are sent, where some are left out."""
+        return self.interval_s and self.interval_s * self.adaptation.fps_divisor
 
     def _hello_period_s(self) -> float:
         if not self.receiver_is_there:

@@ -84,9 +84,19 @@ class StreamState:
         self.ledger.network.add(latency_s - here_s - there_s)
 
     @property
+    def is_known(self) -> bool:
+        """Whether to talk to its sender.
+
+        Where each frame lacks something the sender is to hear of it, lest all always will;
+        but a stream that has neither delivered a frame nor said hello may be anybody's.
+        """
+        return self.stream is not None or self.hello is not None
+
+    @property
     def wants_report(self) -> bool:
-        """Whether datagrams have come since the latest report; a provisional stream gets none."""
-        return self.stream is not None and self.ledger.datagrams > self.reported_datagrams
+        """Whether datagrams have come since the latest report; classic senders get none."""
+        indexed = isinstance(self.reassembler, Reassembler)
+        return indexed and self.is_known and self.ledger.datagrams > self.reported_datagrams
 
     def link_report(
         self,
@@ -239,11 +249,12 @@ class StreamTable:
         self._cameras[camera] = state
         return state.stream
 
-    def bound_memory(self) -> None:
-        """Evict partial frames until those in flight keep within the bound.
+    def bound_memory(self) -> list[StreamState]:
+        """Evict frames until those in flight keep within the bound; return whose they were.
 
         Of provisional streams first, then of the stream that holds most.
         """
+        victims = []
         while sum(each.reassembler.memory_bytes for each in self) > MAX_MEMORY_BYTES:
             victim = max(
                 self, key=lambda each: (each.stream is None, each.reassembler.memory_bytes)
@@ -251,6 +262,8 @@ class StreamTable:
             if victim.reassembler.memory_bytes == 0:
                 victim = max(self, key=lambda each: each.reassembler.memory_bytes)
             victim.reassembler.evict_oldest()
+            victims.append(victim)
+        return victims
 
     def _free_name(self, host: str) -> str:
         # The host comes from the socket, not from the datagram; IPv6 has colons and may
