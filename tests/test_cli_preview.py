@@ -101,8 +101,9 @@ def test_the_preview_shows_and_ends_the_sending(
 ) -> None:
     judge.answer = HINTED
     sender = run.start(
-        "send", address_of(judge), "--source", "dancer:5", "--preview", display=screen
-    )
+        "send", address_of(judge), "--source", "dancer:5", "--size", "160x120", "--preview",
+        display=screen,
+    )  # fmt: skip
     wait_for_windows(sender, screen, 1)
     wait_until(lambda: judge.told >= 10, "results on their way")
     (window,) = windows(screen)
@@ -220,7 +221,7 @@ def test_a_receiver_that_scores_tells_its_performer(run: Commands) -> None:
     write_csv(reference, run.folder / "dance.csv")
     scored = ("--score", "dance.csv", "--sync", "none", "--model", str(model))
     run.receive("--no-record", "--display", "off", *scored)
-    with terminal("send", run.address, "--source", "dancer:5") as sender:
+    with terminal("send", run.address, "--source", "dancer:5", "--size", "320x240") as sender:
         wait_until(
             lambda: re.search(r"\d+  (NOT )?CORRECT STEPS", sender.printed) is not None,
             "a score",

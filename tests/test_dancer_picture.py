@@ -198,12 +198,13 @@ def test_the_dance_is_drawn_once_and_comes_round_the_same() -> None:
     assert any(not np.array_equal(a, b) for a, b in zip(first, first[48:], strict=False))
 
 
-def test_a_picture_that_was_drawn_beforehand_is_the_same() -> None:
-    source, ahead = (DancerSource(Dancer(4), SMALL_WH, fps=10.0) for _ in range(2))
-    for number in range(3):
+@pytest.mark.parametrize("fps", [2.0, 7.0, 60.0])
+def test_a_dance_that_was_drawn_beforehand_is_the_same(fps: float) -> None:
+    source, ahead = (DancerSource(Dancer(4), (32, 24), fps) for _ in range(2))
+    for number in range(ahead.frames_a_round):
         ahead.draw(number)
     kept = ahead.kept_bytes
-    for _ in range(3):
+    for _ in range(ahead.frames_a_round + 3):
         assert np.array_equal(read(source), read(ahead))
     assert ahead.kept_bytes == kept == source.kept_bytes
 

@@ -58,7 +58,7 @@ def test_without_poses_the_dancer_is_streamed_and_recorded(run: Commands) -> Non
 @_NO_SIGNALS
 @pytest.mark.usefixtures("no_model")
 def test_one_ctrl_c_ends_it_in_order(run: Commands) -> None:
-    demo = run.start("demo", "--seconds", "100")
+    demo = run.start("demo", "--seconds", "5")
     run.wait_for_recording()
     assert demo.end(signal.SIGINT) == 0
     (session,) = run.sessions()

@@ -17,9 +17,9 @@ from udpstream.adapters.reference_video import write_csv
 from udpstream.adapters.sources.dancer import DancerSource
 from udpstream.capture import Capture
 from udpstream.cli.posing import ready_model
-from udpstream.cli.sending import sent_summary
+from udpstream.cli.sending import draw_dance, sent_summary
 from udpstream.cli.signals import StopSignals
-from udpstream.cli.terminal import ProgressBar, print_lines, say
+from udpstream.cli.terminal import print_lines, say
 from udpstream.core.dancer.dance import PERIOD_S
 from udpstream.core.dancer.performer import Dancer
 from udpstream.core.reference import DEFAULT_FPS, make_reference
@@ -67,7 +67,8 @@ def demo(
         reference = _write_reference(record) if _poses_can_be_found(signals.event) else None
         if reference is not None:
             options += ["--score", str(reference), "--loop-reference"]
-        source = _draw(dancer, seconds, signals.event)
+        source = DancerSource(dancer, _SIZE_WH, _FPS)
+        draw_dance(source, seconds * _FPS, signals.event)
         if signals.event.is_set():
             return
         address = f"127.0.0.1:{_free_port()}"
@@ -109,19 +110,6 @@ def _write_reference(folder: Path) -> Path:
     path = folder / _REFERENCE
     write_csv(make_reference(times_s, poses, _SIZE_WH[0] / _SIZE_WH[1], path.name), path)
     return path
-
-
-def _draw(dancer: Dancer, seconds: float, stop: threading.Event) -> DancerSource:
-    """Draw the dance before it begins, so that it keeps time whatever else there is to do."""
-    source = DancerSource(dancer, _SIZE_WH, _FPS)
-    count = round(min(seconds, PERIOD_S) * _FPS)
-    with ProgressBar("drawing a dancer") as bar:
-        for number in range(count):
-            if stop.is_set():
-                break
-            source.draw(number)
-            bar.show(number + 1, count)
-    return source
 
 
 def _free_port() -> int:

@@ -14,11 +14,12 @@ from udpstream.adapters.preview import Preview
 from udpstream.adapters.score_replies import result_of
 from udpstream.adapters.score_words import words_of
 from udpstream.adapters.screen import screen_problem
-from udpstream.adapters.sources import open_source
+from udpstream.adapters.sources import DEFAULT_FPS, open_source
+from udpstream.adapters.sources.dancer import DancerSource
 from udpstream.adapters.udp import Offload
 from udpstream.capture import Capture
 from udpstream.cli.signals import StopSignals
-from udpstream.cli.terminal import StatusLine, print_lines, say
+from udpstream.cli.terminal import ProgressBar, StatusLine, print_lines, say
 from udpstream.core.picture import Limits
 from udpstream.protocol import Result
 from udpstream.sender import CodecName, Parity, Sender, SenderWire
@@ -62,8 +63,13 @@ def send(options: SendOptions) -> None:
     source = open_source(
         options.source, size_wh=options.size_wh, fps=options.fps, loop=options.loop, say=say
     )
-    preview = _preview(options, is_camera=source.live) if options.preview else None
     capture = Capture(source, options.fps)
+    if isinstance(source, DancerSource):
+        with StopSignals() as signals:
+            draw_dance(source, _most_frames(options, source.fps or DEFAULT_FPS), signals.event)
+            if signals.event.is_set():
+                return
+    preview = _preview(options, is_camera=source.live) if options.preview else None
     try:
         with (
             StopSignals() as signals,
@@ -99,6 +105,30 @@ def send(options: SendOptions) -> None:
     if sender.stats.frames and sender.expects_answer and not transmission.answered:
         lines.append("  receiver  none answered: is one running there, and may UDP pass?")
     print_lines(lines)
+
+
+def draw_dance(source: DancerSource, most: float, stop: threading.Event) -> None:
+    """Draw a dance before it begins, behind a progress bar.
+
+    So it keeps time, whatever else this machine has to do meanwhile.
+
+    Args:
+        source: who dances.
+        most: how many frames will be wanted, unless the dance comes round before.
+        stop: once set, it is given up.
+    """
+    count = math.ceil(min(most, source.frames_a_round))
+    with ProgressBar("drawing the dance") as bar:
+        for number in range(count):
+            if stop.is_set():
+                return
+            source.draw(number)
+            bar.show(number + 1, count)
+
+
+def _most_frames(options: SendOptions, fps: float) -> float:
+    seconds = math.inf if options.seconds is None else options.seconds
+    return min(math.inf if options.frames is None else options.frames, seconds * fps)
 
 
 def _preview(options: SendOptions, *, is_camera: bool) -> Preview | None:

@@ -32,8 +32,8 @@ class DancerSource:
 
     Frame n is the dance n / fps after it began, whenever it is read. A picture takes about
     20 ms of one core to draw and less than 1 ms to bring back, so each is drawn when it is
-    first wanted and then kept, compressed: the first comes at once, and once the dance has
-    come round, after 9.6 s, the source costs next to nothing.
+    first wanted and then kept, compressed: once the dance has come round, after 9.6 s, the
+    source costs next to nothing. Where there is other work to do, it is better drawn before.
     """
 
     live = False
@@ -65,6 +65,11 @@ class DancerSource:
         self._kept: dict[int, bytes] = {}
         self._number = 0
         self._closed = False
+
+    @property
+    def frames_a_round(self) -> int:
+        """How many frames are read until the dance comes round."""
+        return math.ceil(self._count * (self._rate / self._pictures_a_second))
 
     @property
     def kept_bytes(self) -> int:
