@@ -14,7 +14,7 @@ from tests.pose_tools import WALL, Image, require_model, scene
 from udpstream.adapters.figure import draw_figure
 from udpstream.core.landmarks import PLACE
 from udpstream.errors import FrameError, PoseError
-from udpstream.pose import Landmarks, PoseTracker, _native_remarks_held_back
+from udpstream.pose import Landmarks, PoseTracker, _mediapipe_errors, _native_remarks_held_back
 
 SIZE_WH = (640, 360)
 
@@ -205,6 +205,15 @@ def test_without_mediapipe_it_says_how_to_install_it(
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(PoseError, match=r"pip install 'udpstream\[pose\]'"):
         PoseTracker(tmp_path / "pose.task")
+
+
+def test_without_a_system_library_it_says_which_and_how_to_install_it() -> None:
+    said = "libEGL.so.1: cannot open shared object file: No such file or directory"
+    with (
+        pytest.raises(PoseError, match=r"libEGL\.so\.1: .* sudo apt install libegl1 libgles2"),
+        _mediapipe_errors("pose.task cannot be used"),
+    ):
+        raise OSError(said)
 
 
 def test_importing_loads_no_mediapipe() -> None:

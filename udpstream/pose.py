@@ -230,6 +230,11 @@ def _mediapipe_errors(what: str) -> Iterator[None]:
         yield
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        if reason.startswith("lib") and ".so" in reason:  # said by the loader
+            raise PoseError(
+                f"MediaPipe cannot be loaded: {reason}. "
+                "On Debian or Ubuntu: sudo apt install libegl1 libgles2"
+            ) from error
         raise PoseError(f"{what}: {reason}") from error
 
 
