@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import pytest
 
 from tests.cli_tools import wait_until
 from tests.pose_tools import GreyTracker, Image
@@ -280,3 +283,25 @@ def test_no_thread_is_left() -> None:
     with bench_of() as bench:
         bench.feed(make_stream(), 0)
     assert set(threading.enumerate()) <= before
+
+
+class RankedTracker(GreyTracker):
+    """Notes the rank of the thread that it works on."""
+
+    rank: int | None = None
+
+    def find(self, image_bgr: Image) -> Landmarks | None:
+        self.rank = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        return super().find(image_bgr)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have ranks of their own on Linux")
+def test_the_link_goes_first() -> None:
+    stream = make_stream()
+    tracker = RankedTracker()
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    with bench_of(tracker) as bench:
+        bench.feed(stream, 0)
+        bench.end(stream)
+    assert tracker.rank == min(before + 5, 19)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
