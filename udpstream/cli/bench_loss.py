@@ -123,7 +123,7 @@ def bench_loss(
         typer.Option("--png", callback=writable_file, metavar="FILE", help="Draw the curves."),
     ] = None,
 ) -> None:
-    """See what parity and repair do on a simulated link that loses datagrams."""
+    """See what parity and repair do where datagrams get lost."""
     from udpstream.bench import plots
     from udpstream.cli.terminal import print_lines, print_table
 
