@@ -7,7 +7,7 @@ Rows are multiplied and summed eight outputs at a time. A lane table holds, for 
 input row and each of the 256 values of a byte, the eight products with the eight
 outputs' coefficients, side by side in one 64-bit word. One lookup and one XOR per input
 byte then advance eight sums. `combine` has the figures, beside seven other ways, that
-``benchmarks/bench_parity.py`` measures.
+``benchmarks/parity.py`` measures.
 """
 
 from __future__ import annotations
