@@ -79,6 +79,8 @@ def test_what_is_sent_is_received_recorded_and_told(run: Commands) -> None:
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_one_signal_ends_either_end_in_order(run: Commands, name: str) -> None:
     number = signal.Signals[name]
+    if signal.getsignal(number) is signal.SIG_IGN:  # under nohup, and that is respected
+        pytest.skip(f"{name} is ignored here")
     receiver = run.receive()
     sender = run.send()
     run.wait_for_recording()
