@@ -1,6 +1,15 @@
 """What all tests share: the same examples on every run, and none that fails for its time."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.cli_tools import Commands, commands_in
+from tests.screen_tools import x_server
 
 settings.register_profile(
     "udpstream",
@@ -10,3 +19,17 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("udpstream")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Commands]:
+    """Runs commands in a folder of their own."""
+    with commands_in(tmp_path) as commands:
+        yield commands
+
+
+@pytest.fixture(scope="module")
+def screen() -> Iterator[str]:
+    """The name of a screen of the tests' own."""
+    with x_server() as name:
+        yield name

@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +21,13 @@ import pytest
 
 import udpstream
 from tests.classic_send import picture
-from tests.cli_tools import Commands, commands_in, free_port, pictures_in, wait_until
+from tests.cli_tools import Commands, free_port, pictures_in, wait_until
 from udpstream.adapters.codec import encode
 from udpstream.cli import main
 from udpstream.protocol import Codec
 
 _HERE = Path(__file__).parent
 _NO_SIGNALS = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Commands]:
-    with commands_in(tmp_path) as commands:
-        yield commands
 
 
 def balances(stream: dict[str, Any]) -> bool:

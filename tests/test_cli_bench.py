@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.cli_tools import Commands, commands_in
+from tests.cli_tools import Commands
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Commands]:
+def run(run: Commands, monkeypatch: pytest.MonkeyPatch) -> Commands:
     monkeypatch.setitem(os.environ, "COLUMNS", "80")
-    with commands_in(tmp_path) as commands:
-        yield commands
+    return run
 
 
 def test_a_link_is_tried_and_something_recommended(run: Commands) -> None:

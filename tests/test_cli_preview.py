@@ -9,14 +9,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.cli_tools import Commands, commands_in, wait_until
+from tests.cli_tools import Commands, wait_until
 from tests.pose_tools import require_model
-from tests.screen_tools import MISSING_TOOLS, x_server
+from tests.screen_tools import MISSING_TOOLS
 from tests.test_cli_window import press_close_button, wait_for_windows, windows, xdotool
 from udpstream import Frame, Receiver, Stream
 from udpstream.adapters.reference_video import write_csv
@@ -68,18 +67,6 @@ def judge() -> Iterator[Judge]:
     with Receiver("127.0.0.1", 0, sinks=[judge], queue_frames=0, say=lambda _: None) as receiver:
         judge.receiver = receiver
         yield judge
-
-
-@pytest.fixture(scope="module")
-def screen() -> Iterator[str]:
-    with x_server() as name:
-        yield name
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Commands]:
-    with commands_in(tmp_path) as commands:
-        yield commands
 
 
 def address_of(judge: Judge) -> str:

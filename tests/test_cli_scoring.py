@@ -6,14 +6,13 @@ import csv
 import json
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.cli_tools import Commands, commands_in, wait_until
+from tests.cli_tools import Commands, wait_until
 from tests.performance_tools import reference_of
 from tests.pose_tools import require_model, scene, write_video
 from tests.score_tools import result_of, scored_of
@@ -26,10 +25,9 @@ HEADER_ONLY = "time_s,aspect,seen\n"
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator[Commands]:
-    with commands_in(tmp_path) as commands:
-        write_csv(reference_of(), tmp_path / "dance.csv")
-        yield commands
+def run(run: Commands) -> Commands:
+    write_csv(reference_of(), run.folder / "dance.csv")
+    return run
 
 
 def content(path: Path) -> dict[str, Any]:

@@ -8,27 +8,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from tests.cli_tools import Command, Commands, commands_in, wait_until
-from tests.screen_tools import MISSING_TOOLS, x_server
+from tests.cli_tools import Command, Commands, wait_until
+from tests.screen_tools import MISSING_TOOLS
 
 pytestmark = pytest.mark.skipif(bool(MISSING_TOOLS), reason=f"needs {' and '.join(MISSING_TOOLS)}")
-
-
-@pytest.fixture(scope="module")
-def screen() -> Iterator[str]:
-    with x_server() as name:
-        yield name
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Commands]:
-    with commands_in(tmp_path) as commands:
-        yield commands
 
 
 def xdotool(screen: str, *arguments: str) -> str:
