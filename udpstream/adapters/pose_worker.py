@@ -12,7 +12,6 @@ import os
 import sys
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -24,6 +23,7 @@ from udpstream.adapters.codec import decode
 from udpstream.core.cadence import Cadence
 from udpstream.core.histogram import Histogram
 from udpstream.core.ledger import StreamReport
+from udpstream.core.tallies import Tallies
 from udpstream.errors import FrameError, PoseError
 from udpstream.frame import Frame, Stream
 from udpstream.slot import LatestSlot
@@ -31,7 +31,6 @@ from udpstream.slot import LatestSlot
 MAX_STREAMS = 4  # at once; a tracker takes a core at 60 frames a second, and 160 MB
 
 _NICER = 5  # a third of the share that others have of a core that all want
-_MAX_TALLIES = 256  # streams whose counts are kept, 16 KB each
 
 
 class Tracker(Protocol):
@@ -140,7 +139,7 @@ class PoseWorker:
         self._spare: Tracker | None = None  # guarded by that lock
         self._works: dict[Stream, _Work] = {}  # guarded by the lock
         self._leaving: list[_Work] = []  # ended, but not finished; guarded by it too
-        self._tallies: OrderedDict[Stream, _Tally] = OrderedDict()  # and so are these
+        self._tallies = Tallies(_Tally)  # and so are these
         self._said_too_many = False
         self._closed = False
         self._ahead = threading.Thread(target=self._make_spare, name="pose", daemon=True)
@@ -156,7 +155,7 @@ class PoseWorker:
             if work is not None:
                 work.cadence.add(delivered_at)
             if work is None or work.slot.closed or work.slot.put((frame, delivered_at)):
-                self._tally(frame.stream).skipped += 1
+                self._tallies.keep(frame.stream).skipped += 1
 
     def ended(self, stream: Stream, report: StreamReport) -> None:  # noqa: ARG002 - a sink's
         """Note that a stream ended: its last frame is still worked on."""
@@ -174,7 +173,7 @@ class PoseWorker:
     def counts(self, stream: Stream) -> dict[str, int]:
         """Return how many of a stream's frames had a pose, nobody, were skipped, undecodable."""
         with self._lock:
-            tally = self._tallies.get(stream) or _Tally()
+            tally = self._tallies.look(stream)
             return {
                 "found": tally.found,
                 "nobody": tally.nobody,
@@ -185,7 +184,7 @@ class PoseWorker:
     def times_ms(self, stream: Stream) -> dict[str, dict[str, float | None]]:
         """Return p50, p95 and p99 of `pose` (decode and find) and `latency` (delivery to found)."""
         with self._lock:
-            tally = self._tallies.get(stream) or _Tally()
+            tally = self._tallies.look(stream)
             return {"pose": tally.pose.summary_ms(), "latency": tally.latency.summary_ms()}
 
     def close(self) -> None:
@@ -227,13 +226,6 @@ class PoseWorker:
         thread.start()
         return work
 
-    def _tally(self, stream: Stream) -> _Tally:
-        if stream not in self._tallies:
-            if len(self._tallies) >= _MAX_TALLIES:
-                self._tallies.popitem(last=False)
-            self._tallies[stream] = _Tally()
-        return self._tallies[stream]
-
     # On the worker's own threads
 
     def _make_spare(self) -> None:
@@ -258,14 +250,14 @@ class PoseWorker:
                     if wait_s and (fresher := slot.take(wait_s)) is not None:
                         taken = fresher
                         with self._lock:
-                            self._tally(stream).skipped += 1
+                            self._tallies.keep(stream).skipped += 1
                     self._find(tracker, *taken)
         except PoseError as error:
             self._fail(error)
         finally:
             with self._lock:
                 slot.close()
-                self._tally(stream).skipped += slot.take() is not None
+                self._tallies.keep(stream).skipped += slot.take() is not None
             self._sink.ended(stream)
 
     def _find(self, tracker: Tracker, frame: Frame, delivered_at: float) -> None:
@@ -275,12 +267,12 @@ class PoseWorker:
             image_bgr = decode(frame.codec, frame.payload, frame.size_wh)
         except FrameError:  # the window says so, and the recorder
             with self._lock:
-                self._tally(frame.stream).undecodable += 1
+                self._tallies.keep(frame.stream).undecodable += 1
             return
         landmarks = tracker.find(image_bgr)
         done_at = self._clock()
         with self._lock:
-            tally = self._tally(frame.stream)
+            tally = self._tallies.keep(frame.stream)
             tally.found += landmarks is not None
             tally.nobody += landmarks is None
             tally.pose.add(done_at - begun_at)

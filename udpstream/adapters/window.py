@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -24,6 +24,7 @@ from udpstream.adapters.pose_overlay import PoseOverlay
 from udpstream.adapters.screen import HighGui
 from udpstream.core.histogram import Histogram
 from udpstream.core.ledger import StreamReport
+from udpstream.core.tallies import Tallies
 from udpstream.errors import FrameError
 from udpstream.frame import Frame, Stream
 from udpstream.scored import Scored
@@ -31,7 +32,6 @@ from udpstream.scored import Scored
 MAX_WINDOWS = 16  # more cannot be told apart on a screen
 
 _MAX_CAMERAS = 64  # with news waiting; step() empties it at every turn
-_MAX_TALLIES = 256  # streams whose counts are kept, 16 KB each
 _FIRST_SIZE_WH = 1280, 720  # at most; leaves room for title bars on a 1366x768 laptop
 POLL_S = 0.03  # a window that is not polled this often feels stuck
 _STATUS_S = 0.5  # digits that change faster cannot be read
@@ -168,7 +168,7 @@ class Windows:
         self._clock = clock
         self._news_came = threading.Condition()
         self._news: dict[str, _News] = {}  # by camera; guarded by the condition
-        self._tallies: OrderedDict[Stream, _Tally] = OrderedDict()  # guarded by it too
+        self._tallies = Tallies(_Tally)  # guarded by it too
         self._views: dict[str, _View] = {}  # by camera; the main thread's own
         self._said_too_many = False
         self._done = False
@@ -180,10 +180,10 @@ class Windows:
         with self._news_came:
             news = self._news_of(frame.stream)
             if news is None:
-                self._tally(frame.stream).skipped += 1
+                self._tallies.keep(frame.stream).skipped += 1
                 return
             if news.frame is not None:
-                self._tally(news.frame.stream).skipped += 1
+                self._tallies.keep(news.frame.stream).skipped += 1
             news.frame, news.delivered_at = frame, self._clock()
             self._news_came.notify()
 
@@ -207,7 +207,7 @@ class Windows:
     def counts(self, stream: Stream) -> dict[str, int]:
         """Return how many of a stream's frames were shown, skipped and undecodable."""
         with self._news_came:
-            tally = self._tallies.get(stream) or _Tally()
+            tally = self._tallies.look(stream)
             return {
                 "shown": tally.shown,
                 "skipped": tally.skipped,
@@ -217,13 +217,13 @@ class Windows:
     def latency_ms(self, stream: Stream) -> dict[str, float | None]:
         """Return p50, p95 and p99 from capture to shown; None where it cannot be known."""
         with self._news_came:
-            tally = self._tallies.get(stream) or _Tally()
+            tally = self._tallies.look(stream)
             return tally.latency.summary_ms()
 
     def stages_ms(self, stream: Stream) -> dict[str, dict[str, float | None]]:
         """Return p50, p95 and p99 of decoding, and of all else from delivered to shown."""
         with self._news_came:
-            tally = self._tallies.get(stream) or _Tally()
+            tally = self._tallies.look(stream)
             return {"decode": tally.decode.summary_ms(), "display": tally.display.summary_ms()}
 
     # On the main thread
@@ -265,13 +265,6 @@ class Windows:
             return None
         return self._news.setdefault(stream.camera, _News())
 
-    def _tally(self, stream: Stream) -> _Tally:
-        if stream not in self._tallies:
-            if len(self._tallies) >= _MAX_TALLIES:
-                self._tallies.popitem(last=False)
-            self._tallies[stream] = _Tally()
-        return self._tallies[stream]
-
     def _open_views(self) -> list[_View]:
         return [view for view in self._views.values() if view.is_open]
 
@@ -296,7 +289,7 @@ class Windows:
         closed_by_user = view is not None and stream == view.stream and not view.is_open
         if stale or closed_by_user or not self._has_room_for(view):
             with self._news_came:
-                self._tally(stream).skipped += 1
+                self._tallies.keep(stream).skipped += 1
             return
         begun_s = self._clock()
         try:
@@ -316,7 +309,7 @@ class Windows:
         view.picture_text = f"{frame.size_wh[0]}x{frame.size_wh[1]} {frame.codec.name.lower()}"
         self._draw(view, self._status(view), dimmed=False)
         with self._news_came:
-            tally = self._tally(stream)
+            tally = self._tallies.keep(stream)
             tally.shown += 1
             here_s = self._clock() - delivered_at
             tally.decode.add(decode_s)
@@ -336,7 +329,7 @@ class Windows:
 
     def _count_undecodable(self, stream: Stream, error: FrameError) -> None:
         with self._news_came:
-            tally = self._tally(stream)
+            tally = self._tallies.keep(stream)
             tally.undecodable += 1
             is_first = tally.undecodable == 1
         if is_first:

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from collections import Counter
+
+from udpstream.core.stream import Stream
+from udpstream.core.tallies import MAX_TALLIES, Tallies
+
+
+def stream(id_: int) -> Stream:
+    return Stream(id_, "192.0.2.7", "192.0.2.7:40001", 7, "indexed")
+
+
+def test_what_is_kept_is_counted_up_and_what_is_looked_at_is_not_kept() -> None:
+    tallies: Tallies[Counter[str]] = Tallies(Counter)
+    tallies.keep(stream(1))["shown"] += 2
+    assert tallies.look(stream(1)) == {"shown": 2}
+    assert tallies.look(stream(2)) == {}
+    assert len(tallies) == 1
+
+
+def test_the_oldest_are_let_go() -> None:
+    tallies: Tallies[Counter[str]] = Tallies(Counter)
+    for id_ in range(MAX_TALLIES + 3):
+        tallies.keep(stream(id_))["shown"] += 1
+    assert len(tallies) == MAX_TALLIES
+    assert tallies.look(stream(2)) == {}
+    assert tallies.look(stream(3)) == {"shown": 1}
