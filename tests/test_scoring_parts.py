@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from benchmarks import motions
 from benchmarks.motions import Person
 from udpstream.core.landmarks import PLACE
+from udpstream.core.pose.elsewhere import Elsewhere
 from udpstream.core.pose.follow import Follow
 from udpstream.core.pose.history import MAX_FRAMES, History
+from udpstream.core.pose.itself import REPEATS_DEG, against_itself
 from udpstream.core.pose.landmarks import JOINT, JOINTS, MIRRORED, joints_of, mirrored
 from udpstream.core.pose.limbs import LIMBS, Hint, bones_of, hint_of, limb_errors, usual_lengths
 from udpstream.core.pose.match import compare, compare_pairs, errors
@@ -206,6 +208,57 @@ def test_still_and_still_agree_but_still_and_moving_do_not() -> None:
     assert errors(moving, 1) == pytest.approx(20, abs=0.3)
 
 
+# -- a reference against itself, and a performer against the rest of it ---------------
+
+
+def template_of(motion: motions.Motion, seconds: float) -> Template:
+    times_s = np.arange(0, seconds, 0.1)
+    landmarks = Person(5).perform(motion, times_s)
+    return Template(times_s, joints_of(landmarks, 4 / 3), seconds)
+
+
+def test_a_reference_is_like_itself_a_period_before() -> None:
+    template = template_of(motions.repeated(1), 12.0)
+    (period,) = against_itself(template.sample, 20, [50])
+    (half,) = against_itself(template.sample, 10, [50])
+    assert (len(period), len(half)) == (100, 110)
+    assert period[2:].max() < REPEATS_DEG < half[2:].min()  # the first know no motion
+
+
+@pytest.mark.parametrize("shift", [0, 20, 119])
+def test_what_is_before_a_loop_is_its_end(shift: int) -> None:
+    template = template_of(motions.repeated(1), 12.0)
+    short, long = against_itself(template.sample, shift, [10, 50], wraps=True)
+    assert len(short) == len(long) == 120
+    if shift % 20 == 0:
+        assert max(short.max(), long.max()) < REPEATS_DEG
+
+
+def test_who_is_nearer_elsewhere_is_doubted_and_who_is_nowhere_is_trusted() -> None:
+    elsewhere = Elsewhere(template_of(motions.dance(1), 20.0), 5.0, loop=False)
+    place, seen_s = 400, np.full(len(elsewhere.offsets), 5.0)
+    far = np.full(len(elsewhere.offsets), 45.0)
+    assert elsewhere.doubt_deg(25.0, far, seen_s, place, 0) == -3
+    assert elsewhere.doubt_deg(25.0, far, seen_s / 5, place, 0) > -3  # too short to be sure
+    assert elsewhere.doubt_deg(25.0, np.full_like(far, np.inf), seen_s, place, 0) == 0
+    near = far.copy()
+    near[elsewhere.offsets == 200] = 15.0  # five seconds on
+    assert elsewhere.doubt_deg(25.0, near, seen_s, place, 0) > 10
+    beside = far.copy()
+    beside[elsewhere.offsets == 40] = 15.0  # one second is the same moment still
+    assert elsewhere.doubt_deg(25.0, beside, seen_s, place, 0) == -3
+
+
+def test_what_a_reference_repeats_is_no_other_moment() -> None:
+    elsewhere = Elsewhere(template_of(motions.repeated(1), 12.0), 5.0, loop=True)
+    place, seen_s = 240, np.full(len(elsewhere.offsets), 5.0)
+    again = np.full(len(elsewhere.offsets), 45.0)
+    again[elsewhere.offsets % 80 == 0] = 20.0  # each 2 s
+    assert elsewhere.doubt_deg(23.0, again, seen_s, place, 0) < 0
+    again[elsewhere.offsets == 120] = 20.0  # half a period off
+    assert elsewhere.doubt_deg(23.0, again, seen_s, place, 0) > 0
+
+
 # -- follow -----------------------------------------------------------------------
 
 LAGS_S: Array = np.linspace(-1.2, 1.2, 49)
@@ -222,13 +275,27 @@ def follower(*, follows: bool = True) -> Follow:
     return Follow(LAGS_S, 33.0, follows=follows, settled=False)
 
 
+def update(follow: Follow, table: Array, span_s: float, doubt_deg: float = 0.0) -> None:
+    follow.update(table, span_s, lambda version, place: doubt_deg)
+
+
 def test_a_clear_lag_is_jumped_to_and_a_doubtful_one_is_not() -> None:
     follow = follower()
-    follow.update(profile(0.8, 28.0), span_s=1.0)
+    update(follow, profile(0.8, 28.0), span_s=1.0)
     assert (follow.lag_s, follow.found) == (0.0, False)
-    follow.update(profile(0.8, 28.0), span_s=5.0)
+    update(follow, profile(0.8, 28.0), span_s=5.0)
     assert follow.lag_s == pytest.approx(0.8, abs=0.01)
     assert np.abs(LAGS_S[follow.tolerated] - 0.8).max() == pytest.approx(0.2)
+
+
+def test_what_is_nearer_elsewhere_is_not_jumped_to_and_what_is_not_is_sooner() -> None:
+    doubted, trusted = follower(), follower()
+    update(doubted, profile(0.8, 20.0), span_s=5.0, doubt_deg=10.0)
+    assert not doubted.found
+    update(trusted, profile(0.8, 31.0), span_s=5.0)
+    assert trusted.lag_s == 0.0
+    update(trusted, profile(0.8, 31.0), span_s=5.0, doubt_deg=-3.0)
+    assert trusted.lag_s == pytest.approx(0.8, abs=0.01)
 
 
 def test_a_lag_that_moves_is_followed_between_the_steps() -> None:
@@ -236,39 +303,39 @@ def test_a_lag_that_moves_is_followed_between_the_steps() -> None:
     for lag_s in (0.0, 0.07, 0.13, 0.22, 0.31):
         table = profile(lag_s, 20.0)
         table[0] = 20 + 100 * (LAGS_S - lag_s) ** 2  # smooth, as E is
-        follow.update(table, span_s=5.0)
+        update(follow, table, span_s=5.0)
         assert follow.lag_s == pytest.approx(lag_s, abs=0.005)
 
 
 def test_the_mirror_is_settled_once() -> None:
     follow = follower()
-    follow.update(profile(0.1, 20.0, version=1), span_s=2.0)
+    update(follow, profile(0.1, 20.0, version=1), span_s=2.0)
     assert (follow.version, follow.settled) == (1, False)
-    follow.update(profile(0.1, 20.0, version=1), span_s=5.0)
+    update(follow, profile(0.1, 20.0, version=1), span_s=5.0)
     assert (follow.version, follow.settled) == (1, True)
-    follow.update(profile(0.1, 10.0, version=0), span_s=5.0)
+    update(follow, profile(0.1, 10.0, version=0), span_s=5.0)
     assert follow.version == 1
 
 
 def test_a_symmetric_dance_settles_nothing() -> None:
     follow = follower()
     both = np.minimum(profile(0.0, 20.0), profile(0.0, 22.0, version=1))
-    follow.update(both, span_s=5.0)
+    update(follow, both, span_s=5.0)
     assert (follow.version, follow.settled, follow.found) == (0, False, True)
 
 
 def test_what_no_longer_matches_is_forgotten() -> None:
     follow = follower()
-    follow.update(profile(0.8, 20.0), span_s=5.0)
-    follow.update(profile(0.8, 36.0), span_s=5.0)
+    update(follow, profile(0.8, 20.0), span_s=5.0)
+    update(follow, profile(0.8, 36.0), span_s=5.0)
     assert follow.lag_s == pytest.approx(0.8, abs=0.01)
-    follow.update(profile(0.8, 44.0), span_s=5.0)
+    update(follow, profile(0.8, 44.0), span_s=5.0)
     assert (follow.lag_s, follow.found) == (0.0, False)
 
 
 def test_who_does_not_follow_keeps_the_lag() -> None:
     follow = follower(follows=False)
-    follow.update(profile(0.8, 10.0), span_s=5.0)
+    update(follow, profile(0.8, 10.0), span_s=5.0)
     assert (follow.lag_s, follow.found) == (0.0, True)
     assert follow.tolerated.all()
 

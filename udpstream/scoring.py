@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from udpstream.core.pose.elsewhere import Elsewhere
 from udpstream.core.pose.follow import LAG_STEP_S, MAX_LAG_S, TOLERANCE_S, Follow
 from udpstream.core.pose.landmarks import Joints, joints_of
 from udpstream.core.pose.limbs import LIMBS, Hint, hint_of, own_sides
@@ -189,8 +190,11 @@ class Scorer:
             follows=sync == "auto",
             settled=mirror != "auto",
         )
+        elsewhere = (
+            None if sync == "none" else Elsewhere(self._template, context_s, loop=self._loop)
+        )
         self._matcher = Matcher(
-            self._template, offsets, self._mirrors, self._follow,
+            self._template, offsets, self._mirrors, self._follow, elsewhere,
             window_s=window_s, context_s=context_s, loop=self._loop,
         )  # fmt: skip
         self._latest_s = -np.inf

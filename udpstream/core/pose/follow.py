@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,10 +14,10 @@ MAX_LAG_S = 1.2  # a little over the second that is followed, so that 1.0 s lies
 LAG_STEP_S = 0.05
 
 # The best of many lags is low by chance, over a short time above all, and a tracker that
-# jumps at chances makes strangers look in time. So to jump, E must be that far below the
-# middle of the scale, more by 9 degrees over a second and less the longer it is seen; and
-# below that of the lag so far.
-_JUMP_DEG, _JUMP_DEG_S = 0.5, 9.0
+# jumps at chances makes strangers look in time. So to jump, E with its doubt must be that
+# far below the middle of the scale, more by 9 degrees over a second and less the longer it
+# is seen; and below that of the lag so far.
+_JUMP_DEG, _JUMP_DEG_S = 2.5, 9.0
 _BETTER_DEG_S = 12.0
 _NEAR_S = 0.25  # what is nearer is no jump
 _FORGET_DEG = 4.0  # above the middle, over seconds: whatever was followed is gone
@@ -55,24 +57,28 @@ class Follow:
         """`(l,)`: the lags at which a window may match."""
         return self._within(TOLERANCE_S)
 
-    def update(self, profile: Array, span_s: float) -> None:
+    def update(self, profile: Array, span_s: float, doubt_deg: Callable[[int, int], float]) -> None:
         """Take the evidence of the last seconds.
 
         Args:
             profile: `(m, l)`: E of each version at each lag.
             span_s: over how many seconds.
+            doubt_deg: what is to be added to E of one version at one lag for what E is
+                elsewhere in the reference.
         """
-        if self.settled:
-            profile = profile[self.version : self.version + 1]
-        best, place = np.unravel_index(int(np.argmin(profile)), profile.shape)
-        least = profile[best, place]
-        own = profile[0 if self.settled else self.version]
+        first = self.version if self.settled else 0
+        rows = profile[first : first + 1] if self.settled else profile
+        best, place = np.unravel_index(int(np.argmin(rows)), rows.shape)
+        version = first + int(best)
+        least = profile[version, place]
+        own = profile[self.version]
         near = self._within(_NEAR_S)
         here = np.where(near, own, np.inf)
         better = least + _BETTER_DEG_S / span_s < here.min()
-        if better and least <= self._middle_deg - _JUMP_DEG - _JUMP_DEG_S / span_s:
-            self.version = self.version if self.settled else int(best)
-            self._move(profile[best], int(place))
+        low = self._middle_deg - _JUMP_DEG - _JUMP_DEG_S / span_s
+        if better and least + doubt_deg(version, int(place)) <= low:
+            self.version = version
+            self._move(profile[version], int(place))
         elif here.min() <= self._middle_deg:
             self._move(own, int(np.argmin(here)))
         else:

@@ -80,19 +80,25 @@ def _terms(
     return np.stack([angle, seen, shared * moving, speeds * moving, moving])
 
 
-def errors(sums: Array, least: float) -> Array:
+def errors(sums: Array, least: float | Array) -> Array:
     """Return E from sums of terms.
 
     Args:
         sums: `(5, ...)`: terms of `compare`, summed over a window.
         least: how many frames must have been seen on both sides, and half as many in
-            motion; E is UNKNOWN where fewer were.
+            motion; E is UNKNOWN where fewer were. One for all, or one for each.
     """
     known = (sums[_SEEN] >= least) & (sums[_MOVING] >= least / 2)
     theta = sums[_ANGLE] / np.maximum(sums[_SEEN], 1)
     noise = NOISE * np.maximum(sums[_MOVING], 1)
     concordance = (sums[_SHARED] + noise) / (sums[_SPEEDS] + noise)
     return np.where(known, theta + MOTION_DEG * (1 - concordance), UNKNOWN)
+
+
+def seen(sums: Array) -> Array:
+    """Return how many of the frames in sums of terms were seen on both sides."""
+    frames: Array = sums[_SEEN]
+    return frames
 
 
 def combined(window: Array, context: Array) -> Array:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from udpstream.core.pose.follow import MAX_LAG_S, TOLERANCE_S
+from udpstream.core.pose.itself import EVERY, REPEATS_DEG, ROW_S, against_itself
 from udpstream.core.pose.landmarks import Array
-from udpstream.core.pose.match import combined, compare_pairs, errors
-from udpstream.core.pose.template import STEP_S, Sample, Template
+from udpstream.core.pose.match import combined
+from udpstream.core.pose.template import Template
 
 CORRECT = "CORRECT STEPS"
 NOT_CORRECT = "NOT CORRECT STEPS"
@@ -23,9 +24,7 @@ ZERO_AFTER_DEG = 14.0
 # Under it, another person in time would no longer pass, however alike the reference's moves.
 LEAST_MIDDLE_DEG = 26.0
 ALIKE_PERCENT = 10.0  # of a reference's moments out of time may pass on its own scale
-REPEATS_DEG = 22.0  # nearer than most persons in time: the same moves again
 
-_EVERY = 4  # grid steps between the moments compared: 0.1 s
 _MAX_PAIRS = 400_000  # of moments, a fraction of a second's work
 
 
@@ -64,14 +63,14 @@ def scale_of(template: Template, window_s: float, context_s: float) -> Scale:
     moves are alike, and the middle of the scale has to lie lower. Times at which it repeats
     its moves as a whole do not count: to dance those is to dance in time.
     """
-    rows = len(template) // _EVERY
-    window, context = (round(each / (_EVERY * STEP_S)) for each in (window_s, context_s))
+    rows = -(-len(template) // EVERY)
+    window, context = (round(each / ROW_S) for each in (window_s, context_s))
     context = max(window, min(context, rows // 3))  # a short one is scored with less context
-    first = round((MAX_LAG_S + TOLERANCE_S) / (_EVERY * STEP_S))
+    first = round((MAX_LAG_S + TOLERANCE_S) / ROW_S)
     shifts = np.arange(first, rows - context)
     if not shifts.size:
         return Scale()
-    tolerance = round(TOLERANCE_S / (_EVERY * STEP_S))
+    tolerance = round(TOLERANCE_S / ROW_S)
     most = max(1, _MAX_PAIRS // (rows * (2 * tolerance + 1)))
     middles = shifts if rows * len(shifts) <= _MAX_PAIRS else shifts[:: -(-len(shifts) // most)]
     known: dict[int, Array] = {}
@@ -80,7 +79,8 @@ def scale_of(template: Template, window_s: float, context_s: float) -> Scale:
         around = range(middle - tolerance, middle + tolerance + 1)
         for shift in around:
             if shift not in known:
-                known[shift] = _against_itself(template.sample, shift, window, context)
+                windows = against_itself(template.sample, shift, [window, context])
+                known[shift] = combined(*windows[:, context - 1 :])
         shortest = min(len(known[shift]) for shift in around)
         least.append(np.min([known[shift][:shortest] for shift in around], axis=0))
     means = np.array([_finite_mean(each) for each in least])
@@ -89,7 +89,7 @@ def scale_of(template: Template, window_s: float, context_s: float) -> Scale:
     if repeats.any():
         begin = int(np.argmax(repeats))
         end = begin + int(np.argmin(np.append(repeats[begin:], False)))
-        period_s = float(middles[begin + np.argmin(means[begin:end])]) * _EVERY * STEP_S
+        period_s = float(middles[begin + np.argmin(means[begin:end])]) * ROW_S
     others = [
         each[np.isfinite(each)] for each, same in zip(least, repeats, strict=True) if not same
     ]
@@ -103,16 +103,3 @@ def scale_of(template: Template, window_s: float, context_s: float) -> Scale:
 def _finite_mean(values: Array) -> float:
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if finite.size else np.inf
-
-
-def _against_itself(sample: Sample, shift: int, window: int, context: int) -> Array:
-    """Return the E of each window of a reference against itself `shift` rows before."""
-    later = np.arange(shift * _EVERY, len(sample), _EVERY)
-    terms = compare_pairs(sample, later, later - shift * _EVERY)
-    sums = np.concatenate([np.zeros((len(terms), 1)), terms.cumsum(axis=1)], axis=1)
-    ends = sums.shape[1]
-    windows = [
-        errors(sums[:, context:] - sums[:, context - width : ends - width], width / 2)
-        for width in (window, context)
-    ]
-    return combined(*windows)
