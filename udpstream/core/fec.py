@@ -105,11 +105,12 @@ class Fec:
         It may be more than the block has room for: then smaller blocks are wanted.
         """
         if self._percent is not None:
-            wanted = math.ceil(data * self._percent / 100)
+            wanted, on = math.ceil(data * self._percent / 100), self._percent > 0
+        elif self._on:
+            most = math.floor(data * self._max_percent / 100)
+            wanted, on = min(self._against_loss(data), most), self._max_percent > 0
         else:
-            wanted = self._against_loss(data) if self._on else 0
-            wanted = min(wanted, math.floor(data * self._max_percent / 100))
-        on = self._on and self._max_percent > 0 if self._percent is None else self._percent > 0
+            return 0
         return max(wanted, _LEAST) if on else 0
 
     def _against_loss(self, data: int) -> int:
