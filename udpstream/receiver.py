@@ -386,7 +386,9 @@ class Receiver:
         So a stream is among the live or the ended ones, whenever somebody asks for reports.
         """
         events = self._core.events()
-        self._ended.extend(event.report for event in events if isinstance(event, StreamEnded))
+        for event in events:
+            if isinstance(event, StreamEnded):
+                self._ended.append(event.report)
         return events
 
     def _carry_out(self, events: list[Event]) -> None:

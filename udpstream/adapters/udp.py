@@ -102,12 +102,11 @@ class UdpSender:
             AddressError: they are too large for the way there, or the way is gone.
         """
         count, size = datagrams.shape
-        most = self.most_together(size)
-        if self._may_segment and count > 1 and most > 1:
-            flat = datagrams.reshape(-1)
-            if self._set_segment(size):
+        if self._may_segment and count > 1:
+            most = self.most_together(size)
+            if most > 1 and (size == self._segment_bytes or self._set_segment(size)):
                 for start in range(0, count, most):
-                    if not self._send(flat[start * size : (start + most) * size].data):
+                    if not self._send(datagrams[start : start + most].data):
                         self.send_all(datagrams[start:])  # refused on this route: one by one
                         return
                 return
@@ -295,16 +294,17 @@ class UdpReceiver:
         dropped = self.kernel_dropped
         before: _Read | None = None
         for _ in range(_MOST_READS):
-            if end > _ROOM_BYTES - _LARGEST_READ_BYTES:
-                break
             got = self._read_into(self._room_view[end : end + _LARGEST_READ_BYTES])
             if got is None:
                 break
             if got == before and end > start:  # nearly always: a full read like the one before
                 end += got[0]
                 continue
+            nbytes, ancillary, flags, sender = got
+            if not nbytes or flags & _TRUNCATED:
+                self.truncated += 1
+                continue
             before = got
-            nbytes, ancillary, _, sender = got
             if ancillary != self._ancillary:
                 self._note(ancillary)
             sent_size = self._segment_bytes or nbytes
@@ -344,19 +344,17 @@ class UdpReceiver:
             yield Batch(source, self._room[end - rest : end].reshape(1, rest), dropped)
 
     def _read_into(self, room: memoryview) -> _Read | None:
-        """One system call that reads something; None if nothing, or nothing but refuse, waits."""
+        """One system call that reads something; None if nothing waits, or the room is too small."""
+        if len(room) < _LARGEST_READ_BYTES:
+            return None
         for _ in range(_MOST_READS):
             try:
-                got = self._receive((room,), _ANCILLARY_BYTES)
+                return self._receive((room,), _ANCILLARY_BYTES)
             except BlockingIOError:
                 return None
             except OSError as error:
-                if error.errno in _TOLD:  # an answer of ours found nobody
-                    continue
-                raise
-            if got[0] and not got[2] & _TRUNCATED:
-                return got
-            self.truncated += 1
+                if error.errno not in _TOLD:  # an answer of ours found nobody
+                    raise
         return None
 
     def _receive_plain(self, rooms: tuple[memoryview], _ancillary_bytes: int) -> _Read:

@@ -167,9 +167,14 @@ class StreamState:
 
 
 class StreamTable:
-    """All streams of one receiver, by source address and epoch."""
+    """All streams of one receiver, by source address and epoch.
+
+    Attributes:
+        latest: the indexed stream of which a frame began last; None if it is gone.
+    """
 
     def __init__(self) -> None:
+        self.latest: StreamState | None = None
         self._states: dict[Key, StreamState] = {}
         self._cameras: dict[str, StreamState] = {}
         self._ended: dict[Key, int | None] = {}  # the session of each, where it was told
@@ -197,6 +202,8 @@ class StreamTable:
     def remove(self, state: StreamState) -> None:
         """Let a stream go."""
         self._states.pop(state.key, None)
+        if self.latest is state:
+            self.latest = None
         if state.stream is not None and self._cameras.get(state.stream.camera) is state:
             del self._cameras[state.stream.camera]
 
