@@ -41,6 +41,7 @@ _LARGEST_READ_BYTES = 1 << 16  # a GRO read needs this much room, or it truncate
 # A few reads are taken together, so that numpy's cost a call is shared; more would fall
 # out of the L2 cache between the kernel's copy and ours.
 _ROOM_BYTES = 4 * _LARGEST_READ_BYTES
+_SELECT_FILES = 1 << 10  # FD_SETSIZE
 _MOST_READS = 256  # at a time: a flood of tiny datagrams must not keep the reader from its timers
 
 DEFAULT_RECEIVE_BUFFER_BYTES = 64 << 20  # holds a raw 4K frame that is sent at once
@@ -435,9 +436,10 @@ def _takes(udp: socket.socket, option: int, value: int) -> bool:
 def _poller(*files: int) -> Callable[[float], list[int]]:
     """A function that waits so many seconds for input, and returns which files have some.
 
-    `poll` where there is one: `select` takes no file number above 1,023.
+    `select` waits to the microsecond, `poll` to the millisecond; but on Unix `select` takes no
+    file number above 1,023.
     """
-    if not hasattr(select, "poll"):
+    if not hasattr(select, "poll") or max(files) < _SELECT_FILES:
         return lambda timeout_s: select.select(files, (), (), timeout_s)[0]
     poll = select.poll()
     for file in files:

@@ -104,14 +104,17 @@ class Fec:
 
         It may be more than the block has room for: then smaller blocks are wanted.
         """
-        if self._percent is not None:
-            wanted, on = math.ceil(data * self._percent / 100), self._percent > 0
-        elif self._on:
-            most = math.floor(data * self._max_percent / 100)
-            wanted, on = min(self._against_loss(data), most), self._max_percent > 0
-        else:
+        is_on = (
+            self._percent > 0 if self._percent is not None else self._on and self._max_percent > 0
+        )
+        if not is_on:
             return 0
-        return max(wanted, _LEAST) if on else 0
+        if self._percent is not None:
+            wanted = math.ceil(data * self._percent / 100)
+        else:
+            most = math.floor(data * self._max_percent / 100)
+            wanted = min(self._against_loss(data), most)
+        return max(wanted, _LEAST)
 
     def _against_loss(self, data: int) -> int:
         loss = min(self._loss, 0.99)

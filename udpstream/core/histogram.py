@@ -10,7 +10,6 @@ from collections import deque
 _LOWEST_S = 1e-5
 _GROWTH = math.log(1.01)
 _RECENT = 128  # four seconds at 30 fps
-_MOST_NEW = 64  # durations that are put into their bins together, so that a frame waits for none
 _BINS = math.ceil(math.log(1e8) / _GROWTH)
 
 
@@ -20,14 +19,12 @@ class Histogram:
     def __init__(self) -> None:
         self._counts = [0] * (_BINS + 1)
         self._total = 0
-        self._new: list[float] = []  # of the total, those that are in no bin yet
 
     def __len__(self) -> int:
         return self._total
 
     def copy(self) -> Histogram:
         """A histogram with the same counts, that goes its own way."""
-        self._sort_in()
         twin = Histogram()
         twin._counts = self._counts.copy()
         twin._total = self._total
@@ -35,10 +32,9 @@ class Histogram:
 
     def add(self, seconds: float) -> None:
         """Count one duration; what is below 10 us, even negative, counts as 10 us."""
+        bin_ = math.ceil(math.log(seconds / _LOWEST_S) / _GROWTH) if seconds > _LOWEST_S else 0
+        self._counts[min(bin_, _BINS)] += 1
         self._total += 1
-        self._new.append(seconds)
-        if len(self._new) == _MOST_NEW:
-            self._sort_in()
 
     def percentile(self, percent: float) -> float | None:
         """The duration that `percent` of those counted do not exceed, in seconds.
@@ -47,7 +43,6 @@ class Histogram:
         """
         if not self._total:
             return None
-        self._sort_in()
         rank = max(1, math.ceil(self._total * percent / 100))
         seen = 0
         for bin_, count in enumerate(self._counts):
@@ -55,12 +50,6 @@ class Histogram:
             if seen >= rank:
                 return _LOWEST_S * math.exp((bin_ - 0.5) * _GROWTH) if bin_ else _LOWEST_S
         raise AssertionError("counts and total disagree")  # unreachable
-
-    def _sort_in(self) -> None:
-        for seconds in self._new:
-            bin_ = math.ceil(math.log(seconds / _LOWEST_S) / _GROWTH) if seconds > _LOWEST_S else 0
-            self._counts[min(bin_, _BINS)] += 1
-        self._new.clear()
 
     def summary_ms(self) -> dict[str, float | None]:
         """p50, p95 and p99 in milliseconds, None each where nothing was counted."""

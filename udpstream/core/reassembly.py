@@ -291,6 +291,8 @@ class Reassembler:
             # We joined in mid-stream. Unless this is a frame's beginning we could not have
             # had all of it, so counting starts with the next one.
             self._next = header.frame + (header.position != 0)
+        if header.frame == self._next:  # nearly always, in the first years
+            return self._next
         return unwrap(header.frame, 32, near=self._next)
 
     def _claim(self, number: int, header: FrameHeader, now: float) -> tuple[bool, _Gap | None]:

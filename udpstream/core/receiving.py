@@ -68,6 +68,8 @@ _MOST_TOGETHER = 256
 # sink a thread and a folder, and a sender that only restarts is not that quick.
 BEGIN_S = 10.0
 
+_MOST_UNBOOKED = 64  # where no timer is ever looked at, because the socket is never empty
+
 MAX_NOTICES = 64  # of different things said once; a flood of forged sources says no more
 
 
@@ -135,6 +137,8 @@ class ReceiverCore:
         self._outgoing: list[tuple[bytes, Address]] = []
         self._noticed: set[str] = set()
         self._now = 0.0  # as last told
+        # Frames that were delivered: when they began to come, how long they took, and when.
+        self._unbooked: list[tuple[StreamState, float | None, float | None, float]] = []
         self._established_at: deque[float] = deque(maxlen=MAX_STREAMS)
 
     def feed(
@@ -171,6 +175,7 @@ class ReceiverCore:
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do next, or None."""
+        self._book()
         timers = [state.last_at + SILENT_S for state in self._table]
         for each in (self._trials, *(state.reassembler for state in self._table)):
             timer = each.next_timer()
@@ -178,6 +183,15 @@ class ReceiverCore:
                 timers.append(timer)
         timers += [state.report_at for state in self._table if state.wants_report]
         return min(timers, default=None)
+
+    def expected(self) -> tuple[float, float] | None:
+        """From when to when the next frame will begin to come; None where nobody knows.
+
+        That is, where it keeps no time, or is not the only stream.
+        """
+        self._book()
+        only = self._table.only()
+        return None if only is None else only.arrivals.window()
 
     def close(self, now: float) -> None:
         """End all streams and tell their senders."""
@@ -222,6 +236,7 @@ class ReceiverCore:
 
     def reports(self) -> list[StreamReport]:
         """The books of all live streams, by number of the stream."""
+        self._book()
         reports = [self._report(state) for state in self._table if state.stream]
         return sorted(reports, key=lambda report: report.stream.id)
 
@@ -246,19 +261,20 @@ class ReceiverCore:
         """Feed one datagram, or as many of its frame as follow it; return how many."""
         first = datagrams[0].data
         state = self._table.get((source, epoch_of(first)))
-        if self._is_classic(source, first):
+        marked = is_marked(first)
+        if self._is_classic(source, first, marked=marked):
             self._feed_classic(source, datagrams[0], now)
-        elif is_marked(first) and not is_control(first):
+        elif marked and not is_control(first):
             return self._feed_frame(source, state, first, datagrams, now)
         else:
             return self._feed_control(source, datagrams, now)
         return 1
 
-    def _is_classic(self, source: Address, datagram: Buffer) -> bool:
+    def _is_classic(self, source: Address, datagram: Buffer, *, marked: bool) -> bool:
         if self._wire != "auto":
             return self._wire == "classic"
         # A picture may hold the mark's byte by chance: then its source is known already.
-        if is_marked(datagram) and self._table.get((source, CLASSIC_EPOCH)) is None:
+        if marked and self._table.get((source, CLASSIC_EPOCH)) is None:
             return False
         return self._classic.is_chunk(datagram)
 
@@ -482,15 +498,15 @@ class ReceiverCore:
             return
         assert state.stream is not None
         state.codec, state.size_wh = whole.codec, whole.size_wh
-        state.rate.add(now)
         wall_us = self._wall_us(now)
         captured_us = state.captured_us(whole, wall_us, now)
         offset_us = state.clock_offset_us()
         latency_s = None
         if captured_us is not None and offset_us is not None:
             latency_s = (wall_us - offset_us - captured_us) / 1e6
-            state.ledger.latency.add(latency_s)
-            state.note_stages(whole, latency_s, now)
+        self._unbooked.append((state, whole.first_at, latency_s, now))
+        if len(self._unbooked) == _MOST_UNBOOKED:
+            self._book()
         self._events.append(
             FrameArrived(
                 stream=state.stream,
@@ -501,7 +517,14 @@ class ReceiverCore:
             )
         )
 
+    def _book(self) -> None:
+        """Note the times of frames that were delivered: no reader waits for that."""
+        for state, first_at, latency_s, now in self._unbooked:
+            state.note_times(first_at, latency_s, now)
+        self._unbooked.clear()
+
     def _establish(self, state: StreamState, now: float) -> bool:
+        self._book()  # so that it is known which stream has fallen silent
         begun = self._established_at
         too_often = len(begun) == MAX_STREAMS and now - begun[0] < BEGIN_S
         predecessor = self._table.predecessor(state, now)
@@ -528,6 +551,7 @@ class ReceiverCore:
     def _end(self, state: StreamState, now: float) -> None:
         state.reassembler.finish(now)
         self._hand_on(state, now)  # even of a stream that has delivered nothing before
+        self._book()
         self._table.remove(state)
         if state.stream is not None:
             self._events.append(StreamEnded(self._report(state)))
