@@ -160,6 +160,14 @@ def test_frame_numbers_rise_only_when_a_frame_has_left() -> None:
             core.frame_sent(0.0)
 
 
+def test_a_frame_leaves_once_however_often_it_is_said() -> None:
+    core = make_core()
+    core.packetize(payload_of(0), Codec.JPEG, SIZE_WH, 12.5, 12.5)
+    core.frame_sent(13.0)
+    core.frame_sent(13.1)
+    assert core.frames_sent == 1
+
+
 @given(
     st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1),
     st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.001, 4.0]),

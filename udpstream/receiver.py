@@ -352,8 +352,8 @@ class Receiver:
         now_s = time.monotonic()
         if from_s >= until_s or to_s <= now_s:
             return False
-        if from_s > now_s and self._sleep_and_take_in(from_s):
-            return True
+        if from_s > now_s and (self._sleep_and_take_in(from_s) or time.monotonic() < from_s):
+            return True  # something came, or it was woken
         to_s = min(to_s, until_s)
         while time.monotonic() < to_s and not self._closing.is_set():
             if self._take_in():

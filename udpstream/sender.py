@@ -372,11 +372,11 @@ class Sender:
                         self._socket.send_all(frame.burst(first, min(first + together, end)))
                     if end == count:  # before any report of it can be heard
                         core.frame_sent(time.monotonic())
+                        self.stats.wire_bytes += frame.datagrams.nbytes
+                        self.stats.parity_bytes += (count - frame.layout.chunks) * datagram_bytes
         finally:
             with self._lock:
                 core.frame_sent(time.monotonic())  # half of it: but its number is used up
-                self.stats.wire_bytes += frame.datagrams.nbytes
-                self.stats.parity_bytes += (count - frame.layout.chunks) * datagram_bytes
 
     def _send_classic(
         self, payload: NDArray[np.uint8], codec: Codec, size_wh: tuple[int, int]
