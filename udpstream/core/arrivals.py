@@ -1,8 +1,8 @@
 """When a stream's next frame will begin to arrive, where it keeps time.
 
 A thread that sleeps in the kernel sees a frame 0.05 ms after one that is awake, as measured on
-loopback at 30 fps: its processor sleeps too. So who waits for one frame only may stay awake for a little while about
-the moment when that is due.
+loopback at 30 fps: its processor sleeps too. So who waits for one frame only may stay awake for
+a little while about the moment when that is due.
 """
 
 from __future__ import annotations
