@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from udpstream.core.layout import layout_of
-from udpstream.core.packetize import Packetizer, fill_headers, packetize_classic
+from udpstream.core.packetize import Packetizer, headers_of, packetize_classic
 from udpstream.errors import FrameError
 from udpstream.protocol import HEADER_BYTES, ClassicGeometry, Codec, parse_frame_header
 
@@ -63,9 +63,10 @@ def test_how_frames_are_cut(length: int, datagram_bytes: int, chunks: int, data:
     )
     assert len(datagrams) == chunks
     assert datagrams[0, 4] == data
-    headers = np.empty((chunks, HEADER_BYTES), np.uint8)
-    fill_headers(headers, datagrams[-1, :HEADER_BYTES].tobytes(), layout_of(chunks, data, 0))
-    assert np.array_equal(datagrams[:, :HEADER_BYTES], headers)
+    any_header, layout = datagrams[-1, :HEADER_BYTES].tobytes(), layout_of(chunks, data, 0)
+    headers = datagrams[:, :HEADER_BYTES].tobytes()
+    assert headers_of(any_header, layout) == headers
+    assert headers_of(any_header, layout, 2) == headers[: 2 * HEADER_BYTES]
 
 
 def test_the_buffer_is_used_again_and_leaves_no_traces() -> None:

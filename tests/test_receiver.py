@@ -511,6 +511,33 @@ def test_reading_without_waiting_still_receives(receiver: Receiver) -> None:
         assert until(lambda: receiver.read(timeout=0) is not None)
 
 
+def test_frames_that_are_watched_for_are_the_same(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def always() -> tuple[float, float]:
+        return time.monotonic() + 0.001, time.monotonic() + 0.05
+
+    monkeypatch.setattr(receiver._core, "expected", always)
+    with Sender("127.0.0.1", receiver.port, codec="raw") as sender:
+        for number in range(20):
+            threading.Timer(0.01 * (number % 2), sender.send, (picture(number),)).start()
+            frame = receiver.read(timeout=5.0)
+            assert frame is not None
+            assert np.array_equal(frame.image, picture(number))
+    assert receiver.read(timeout=0.01) is None
+
+
+def test_closing_ends_watching(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiver._core, "expected", lambda: (0.0, float("inf")))
+    monkeypatch.setattr(receiver._core, "next_timer", lambda: None)
+    reader = threading.Thread(target=receiver.read)
+    reader.start()
+    time.sleep(0.02)
+    receiver.close()
+    reader.join(5.0)
+    assert not reader.is_alive()
+
+
 def test_a_second_reader_comes_back_in_time(receiver: Receiver) -> None:
     first = threading.Thread(target=receiver.read, args=(2.0,))
     first.start()

@@ -217,6 +217,31 @@ def test_closing_ends_all_streams_and_tells_their_senders() -> None:
 # -- cameras ------------------------------------------------------------------
 
 
+def test_the_next_frame_is_expected_of_a_lone_stream_that_keeps_time() -> None:
+    core = make_receiver()
+    assert core.expected() is None
+    for number in range(30):
+        feed(core, datagrams_of(number), number / 30)
+    window = core.expected()
+    assert window is not None
+    assert window[0] < 1 < window[1]
+    feed(core, datagrams_of(0, epoch=2), 0.97, ("192.0.2.8", 40_002))
+    assert core.expected() is None
+
+
+def test_times_are_booked_when_somebody_asks_however_many_frames_came() -> None:
+    core = make_receiver()
+    feed(core, np.frombuffer(hello(offset_error_us=10), np.uint8)[None], 0.0)
+    for number in range(150):
+        feed(core, datagrams_of(number), number / 30)
+        if number == 3:
+            (report,) = core.reports()
+            assert (len(report.ledger.latency), len(report.ledger.network)) == (4, 4)
+    (report,) = core.reports()
+    assert len(report.ledger.latency) == len(report.ledger.reassemble) == 150
+    assert report.frames_per_second == pytest.approx(30)
+
+
 def test_two_cameras_on_one_host_have_two_names() -> None:
     core = make_receiver()
     for number in range(5):

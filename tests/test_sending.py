@@ -153,11 +153,19 @@ def test_frame_numbers_rise_only_when_a_frame_has_left() -> None:
     core = make_core()
     for left_whole, expected in ((False, 0), (True, 0), (True, 1)):
         frame, _ = core.packetize(payload_of(0), Codec.JPEG, SIZE_WH, 12.5, 12.5)
-        header = parse_frame_header(frame.datagrams[0].data)
+        header = parse_frame_header(frame.whole()[0].data)
         assert header.frame == expected  # one that did not leave whole: its number comes again
         assert header.captured_us == (WALL_US + 12_500_000) & 0xFFFF_FFFF
         if left_whole:
             core.frame_sent(0.0)
+
+
+def test_a_frame_leaves_once_however_often_it_is_said() -> None:
+    core = make_core()
+    core.packetize(payload_of(0), Codec.JPEG, SIZE_WH, 12.5, 12.5)
+    core.frame_sent(13.0)
+    core.frame_sent(13.1)
+    assert core.frames_sent == 1
 
 
 @given(

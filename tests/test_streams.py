@@ -48,6 +48,23 @@ def test_names_are_given_once_and_given_back() -> None:
     assert (again.stream.camera, again.stream.id) == ("192.0.2.7-2", 4)
 
 
+def test_the_only_and_the_latest_stream_are_forgotten_when_they_go() -> None:
+    table = StreamTable()
+    first, second = make_state(port=1), make_state(port=2)
+    assert table.only() is None
+    table.add(first)
+    assert table.only() is first
+    table.add(second)
+    assert table.only() is None
+    table.latest = second
+    table.remove(first)
+    assert table.only() is second
+    assert vars(table)["latest"] is second
+    table.remove(second)
+    assert table.only() is None
+    assert vars(table)["latest"] is None
+
+
 def test_removing_a_stream_leaves_the_name_to_its_successor() -> None:
     table = StreamTable()
     old, new = make_state(epoch=1), make_state(epoch=2)

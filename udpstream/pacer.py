@@ -11,7 +11,8 @@ from udpstream.core.pacing import Pace
 def paced(pace: Pace, datagrams: int) -> Iterator[int]:
     """Yield the first datagram's number of each burst, when the burst may leave."""
     begun_s = last_s = time.monotonic()
-    for number, start in enumerate(range(0, datagrams, pace.burst)):
+    yield 0
+    for number, start in enumerate(range(pace.burst, datagrams, pace.burst), 1):
         wait_s = pace.due(begun_s, number, last_s) - time.monotonic()
         if wait_s > 0:
             time.sleep(wait_s)

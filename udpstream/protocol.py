@@ -410,7 +410,7 @@ def parse_frame_header(datagram: Buffer) -> FrameHeader:
         index, block, data, parity, epoch, frame, length, captured_us, width, height,
         codec, chunk_bytes,
     )  # fmt: skip
-    chunks = header.data_chunks
+    chunks = -(-length // chunk_bytes)
     if block * data >= chunks or -(-chunks // data) > MAX_BLOCKS:
         raise DatagramError(f"block {block} of {data} chunks in a frame of {chunks}")
     if index < data and index >= chunks - block * data:

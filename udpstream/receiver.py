@@ -172,8 +172,9 @@ class Receiver:
             timeout: seconds to wait at most; None waits as long as it takes, and 0 takes
                 what is there.
 
-        One thread is to call it. An exception out of it, a KeyboardInterrupt say, closes
-        the receiver.
+        One thread is to call it. While it waits for a stream that keeps time, it is awake for a
+        short while about the moment when the next frame is due. An exception out of it, a
+        KeyboardInterrupt say, closes the receiver.
 
         Returns:
             A frame, or None if none came in time or the receiver was closed.
@@ -332,10 +333,32 @@ class Receiver:
     def _wait_and_take_in(self, most_wait_s: float) -> None:
         with self._core_lock:
             timer_s = self._core.next_timer()
+            expected = None if self._thread_pumps else self._core.expected()
         self._timer_s = math.inf if timer_s is None else timer_s
-        wait_s = min(most_wait_s, max(self._timer_s - time.monotonic(), 0.0))
-        if self._socket.wait(wait_s):
-            self._take_in()
+        until_s = min(time.monotonic() + most_wait_s, self._timer_s)
+        if expected is None or not self._watch_and_take_in(*expected, until_s):
+            self._sleep_and_take_in(until_s)
+
+    def _sleep_and_take_in(self, until_s: float) -> bool:
+        wait_s = max(until_s - time.monotonic(), 0.0)
+        return self._socket.wait(wait_s) and self._take_in()
+
+    def _watch_and_take_in(self, from_s: float, to_s: float, until_s: float) -> bool:
+        """Look for a frame without sleeping, from when to when it is expected.
+
+        It spares a waiting reader 0.05 ms: a thread that sleeps has to be woken, on a processor
+        that has fallen asleep as well.
+        """
+        now_s = time.monotonic()
+        if from_s >= until_s or to_s <= now_s:
+            return False
+        if from_s > now_s and (self._sleep_and_take_in(from_s) or time.monotonic() < from_s):
+            return True  # something came, or it was woken
+        to_s = min(to_s, until_s)
+        while time.monotonic() < to_s and not self._closing.is_set():
+            if self._take_in():
+                return True
+        return False
 
     def _take_in(self) -> bool:
         """Feed the core all that waits in the socket, and carry out what comes of it.
@@ -386,7 +409,9 @@ class Receiver:
         So a stream is among the live or the ended ones, whenever somebody asks for reports.
         """
         events = self._core.events()
-        self._ended.extend(event.report for event in events if isinstance(event, StreamEnded))
+        for event in events:
+            if isinstance(event, StreamEnded):
+                self._ended.append(event.report)
         return events
 
     def _carry_out(self, events: list[Event]) -> None:

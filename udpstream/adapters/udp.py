@@ -41,6 +41,7 @@ _LARGEST_READ_BYTES = 1 << 16  # a GRO read needs this much room, or it truncate
 # A few reads are taken together, so that numpy's cost a call is shared; more would fall
 # out of the L2 cache between the kernel's copy and ours.
 _ROOM_BYTES = 4 * _LARGEST_READ_BYTES
+_SELECT_FILES = 1 << 10  # FD_SETSIZE
 _MOST_READS = 256  # at a time: a flood of tiny datagrams must not keep the reader from its timers
 
 DEFAULT_RECEIVE_BUFFER_BYTES = 64 << 20  # holds a raw 4K frame that is sent at once
@@ -102,12 +103,11 @@ class UdpSender:
             AddressError: they are too large for the way there, or the way is gone.
         """
         count, size = datagrams.shape
-        most = self.most_together(size)
-        if self._may_segment and count > 1 and most > 1:
-            flat = datagrams.reshape(-1)
-            if self._set_segment(size):
+        if self._may_segment and count > 1:
+            most = self.most_together(size)
+            if most > 1 and (size == self._segment_bytes or self._set_segment(size)):
                 for start in range(0, count, most):
-                    if not self._send(flat[start * size : (start + most) * size].data):
+                    if not self._send(datagrams[start : start + most].data):
                         self.send_all(datagrams[start:])  # refused on this route: one by one
                         return
                 return
@@ -295,16 +295,17 @@ class UdpReceiver:
         dropped = self.kernel_dropped
         before: _Read | None = None
         for _ in range(_MOST_READS):
-            if end > _ROOM_BYTES - _LARGEST_READ_BYTES:
-                break
             got = self._read_into(self._room_view[end : end + _LARGEST_READ_BYTES])
             if got is None:
                 break
             if got == before and end > start:  # nearly always: a full read like the one before
                 end += got[0]
                 continue
+            nbytes, ancillary, flags, sender = got
+            if not nbytes or flags & _TRUNCATED:
+                self.truncated += 1
+                continue
             before = got
-            nbytes, ancillary, _, sender = got
             if ancillary != self._ancillary:
                 self._note(ancillary)
             sent_size = self._segment_bytes or nbytes
@@ -344,19 +345,17 @@ class UdpReceiver:
             yield Batch(source, self._room[end - rest : end].reshape(1, rest), dropped)
 
     def _read_into(self, room: memoryview) -> _Read | None:
-        """One system call that reads something; None if nothing, or nothing but refuse, waits."""
+        """One system call that reads something; None if nothing waits, or the room is too small."""
+        if len(room) < _LARGEST_READ_BYTES:
+            return None
         for _ in range(_MOST_READS):
             try:
-                got = self._receive((room,), _ANCILLARY_BYTES)
+                return self._receive((room,), _ANCILLARY_BYTES)
             except BlockingIOError:
                 return None
             except OSError as error:
-                if error.errno in _TOLD:  # an answer of ours found nobody
-                    continue
-                raise
-            if got[0] and not got[2] & _TRUNCATED:
-                return got
-            self.truncated += 1
+                if error.errno not in _TOLD:  # an answer of ours found nobody
+                    raise
         return None
 
     def _receive_plain(self, rooms: tuple[memoryview], _ancillary_bytes: int) -> _Read:
@@ -437,9 +436,10 @@ def _takes(udp: socket.socket, option: int, value: int) -> bool:
 def _poller(*files: int) -> Callable[[float], list[int]]:
     """A function that waits so many seconds for input, and returns which files have some.
 
-    `poll` where there is one: `select` takes no file number above 1,023.
+    `select` waits to the microsecond, `poll` to the millisecond; but on Unix `select` takes no
+    file number above 1,023.
     """
-    if not hasattr(select, "poll"):
+    if not hasattr(select, "poll") or max(files) < _SELECT_FILES:
         return lambda timeout_s: select.select(files, (), (), timeout_s)[0]
     poll = select.poll()
     for file in files:

@@ -169,9 +169,9 @@ class Adaptation:
     def parity(self, data: int) -> int:
         """How many parity chunks a block of `data` data chunks is to get, room or not."""
         wanted = self._fec.parity(data)
-        target, bare_rate = self._rate.target, self._bare_rate()
-        if self._rate.trial > 1 and self._fills and target and bare_rate:
-            fill = math.ceil(data * (self._rate.trial * target / bare_rate - 1))
+        trial, target = self._rate.trial, self._rate.target
+        if trial > 1 and self._fills and target and (bare_rate := self._bare_rate()):
+            fill = math.ceil(data * (trial * target / bare_rate - 1))
             most = math.floor(data * self._fec.max_percent / 100)
             wanted = max(wanted, min(fill, most))
         return wanted

@@ -104,13 +104,17 @@ class Fec:
 
         It may be more than the block has room for: then smaller blocks are wanted.
         """
+        is_on = (
+            self._percent > 0 if self._percent is not None else self._on and self._max_percent > 0
+        )
+        if not is_on:
+            return 0
         if self._percent is not None:
             wanted = math.ceil(data * self._percent / 100)
         else:
-            wanted = self._against_loss(data) if self._on else 0
-            wanted = min(wanted, math.floor(data * self._max_percent / 100))
-        on = self._on and self._max_percent > 0 if self._percent is None else self._percent > 0
-        return max(wanted, _LEAST) if on else 0
+            most = math.floor(data * self._max_percent / 100)
+            wanted = min(self._against_loss(data), most)
+        return max(wanted, _LEAST)
 
     def _against_loss(self, data: int) -> int:
         loss = min(self._loss, 0.99)

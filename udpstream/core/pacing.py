@@ -7,7 +7,7 @@ Where the link is the narrow place, its queue is overrun in the same way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # net.core.rmem_default of stock Linux, taken where no receiver told its own.
 STOCK_RECEIVE_BUFFER_BYTES = 212_992
@@ -25,8 +25,7 @@ _RATE_GAP_S = 1e-3  # what a sleep keeps to; at 1 MB/s each datagram goes alone 
 SPREAD = 0.75  # of the frame interval: the rest is for encoding, and for jitter
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(NamedTuple):
     """Send `burst` datagrams, the next `burst` `gap_s` after the first began, and so on."""
 
     burst: int

@@ -33,16 +33,22 @@ class OutgoingFrame:
     still being computed, and each is in the cache when the kernel copies it in turn.
 
     Attributes:
-        datagrams: `(N, D)` uint8, C-contiguous, in the order of the wire; headers only,
-            until `burst` filled them.
+        datagrams: `(N, D)` uint8, C-contiguous, in the order of the wire; of no sense until
+            `burst` filled them.
         layout: which chunk each of them carries.
     """
 
     def __init__(
-        self, datagrams: NDArray[np.uint8], layout: Layout, payload: NDArray[np.uint8]
+        self,
+        datagrams: NDArray[np.uint8],
+        layout: Layout,
+        header: bytes,
+        payload: NDArray[np.uint8],
     ) -> None:
         self.datagrams = datagrams
         self.layout = layout
+        headers = headers_of(header, layout)
+        self._headers = np.ndarray((layout.total, HEADER_BYTES), np.uint8, headers)
         self._payload = payload
         self._filled = 0
         self._parity: NDArray[np.uint8] | None = None  # of all blocks, as rows in memory
@@ -60,6 +66,8 @@ class OutgoingFrame:
                 self._fill_data(self._filled, part_end)
             else:
                 self._fill_parity(self._filled, part_end)
+            part = slice(self._filled, part_end)
+            self.datagrams[part, :HEADER_BYTES] = self._headers[part]
             self._filled = part_end
         if self._filled == len(self):  # all is in the datagrams now
             self._payload, self._data, self._parity = _NO_ROOM, None, None
@@ -182,8 +190,7 @@ class Packetizer:
         datagram_bytes = HEADER_BYTES + chunk_bytes
         room = self._take_room(layout.total * datagram_bytes)
         datagrams = room[: layout.total * datagram_bytes].reshape(layout.total, datagram_bytes)
-        fill_headers(datagrams[:, :HEADER_BYTES], header, layout)
-        return OutgoingFrame(datagrams, layout, payload)
+        return OutgoingFrame(datagrams, layout, header, payload)
 
     def reuse(self, frame: OutgoingFrame) -> None:
         """Take back the buffer of a frame that nobody needs any more."""
@@ -208,18 +215,20 @@ def _blocks_with_parity(chunks: int, blocks: int, parity: Callable[[int], int]) 
         blocks += 1
 
 
-def fill_headers(rows: NDArray[np.uint8], header: bytes, layout: Layout) -> None:
-    """Write the headers of a frame's datagrams, in the order of the wire.
+def headers_of(header: bytes, layout: Layout, most: int | None = None) -> bytearray:
+    """The headers of a frame's datagrams one after the other, in the order of the wire.
 
     Args:
-        rows: `(n, 24)` uint8: the first n of them.
         header: that of any one of them.
         layout: of the frame.
+        most: how many, if not all.
     """
-    rows[:] = np.frombuffer(header, np.uint8)
-    count = len(rows)
     blocks, indices = layout.blocks_and_indices
-    rows[:, 0], rows[:, 3] = indices[:count], blocks[:count]
+    count = layout.total if most is None else min(most, layout.total)
+    headers = bytearray(header) * count  # half the time of numpy's, for frames of any size
+    headers[0::HEADER_BYTES] = indices[:count].data
+    headers[3::HEADER_BYTES] = blocks[:count].data
+    return headers
 
 
 def packetize_classic(payload: NDArray[np.uint8], geometry: ClassicGeometry) -> list[memoryview]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from udpstream.core.layout import Layout, runs_of
 from udpstream.core.meter import LinkMeter
-from udpstream.core.packetize import fill_headers
+from udpstream.core.packetize import headers_of
 from udpstream.core.parity import restore
 from udpstream.protocol import HEADER_BYTES, Ask, FrameHeader
 
@@ -97,7 +97,7 @@ class Partial:
         self._layout = layout
         self._meter = meter
         self._datagram_bytes = HEADER_BYTES + header.chunk_bytes
-        self._headers = b""
+        self._headers = bytearray()
         self._foretold_bytes = 0
         self._rows: NDArray[np.uint8] = np.empty((layout.total, header.chunk_bytes), np.uint8)
         self._arrived: NDArray[np.bool_] | None = None
@@ -126,9 +126,7 @@ class Partial:
         if self._headers or (total > _FORETOLD_CHUNKS and self._here * _FORETOLD_SHARE < total):
             return 0
         layout = self._layout
-        rows = np.empty((layout.total, HEADER_BYTES), np.uint8)
-        fill_headers(rows, datagram[:HEADER_BYTES].tobytes(), layout)
-        self._headers = rows.tobytes()
+        self._headers = headers_of(datagram[:HEADER_BYTES].tobytes(), layout)
         tables = layout.total * _TABLE_BYTES if layout.blocks > 1 else 0
         self._foretold_bytes = len(self._headers) + tables
         return self._foretold_bytes
@@ -153,15 +151,12 @@ class Partial:
         layout = self._layout
         if datagrams.shape[1] != self._datagram_bytes or self._asked is not None:
             return 0
-        one = datagrams[0].data
-        first = layout.place(one[3], one[0])
+        headers = datagrams[:, :HEADER_BYTES].tobytes()
+        first = layout.place(headers[3], headers[0])
         limit = layout.chunks if first < layout.chunks else layout.total
         end = min(first + len(datagrams), limit)
         expected = self._headers[first * HEADER_BYTES : end * HEADER_BYTES]
-        if not expected:
-            return 0
-        run = datagrams[: end - first]
-        if run[:, :HEADER_BYTES].tobytes() != expected:
+        if not expected or headers[: len(expected)] != expected:
             return 0
         rows = layout.rows[first:end] if layout.is_interleaved else slice(first, end)
         if first != self._run_end:
@@ -171,7 +166,7 @@ class Partial:
             if self._arrived[rows].any():
                 return 0
             self._arrived[rows] = True
-        self._rows[rows] = run[:, HEADER_BYTES:]
+        self._rows[rows] = datagrams[: end - first, HEADER_BYTES:]
         self._run_end = end
         if first < layout.chunks:
             self.left -= end - first

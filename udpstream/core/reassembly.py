@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from udpstream.core.layout import Layout, layout_of, runs_of
 from udpstream.core.ledger import Ledger, Loss
 from udpstream.core.meter import LinkMeter
-from udpstream.core.packetize import fill_headers
+from udpstream.core.packetize import headers_of
 from udpstream.core.partial import Partial
 from udpstream.core.repair import MAX_TRIES, RepairTiming
 from udpstream.core.serial import unwrap
@@ -90,6 +90,7 @@ class Reassembler:
     Attributes:
         meter: what became of the datagrams.
         can_ask: whether the sender hears what it is asked for.
+        refuses: whether the latest frame that began was larger than is taken.
         memory_bytes: what is set aside for frames that are partial or held.
     """
 
@@ -98,6 +99,7 @@ class Reassembler:
     ) -> None:
         self.meter = LinkMeter(ledger.link)
         self.can_ask = False
+        self.refuses = False
         self.memory_bytes = 0
         self._ledger = ledger
         self._max_frame_bytes = max_frame_bytes
@@ -172,7 +174,7 @@ class Reassembler:
             partial.silence_s = max(partial.silence_s, now - before_at)
             if partial.header.parity and datagrams[0, 0] >= partial.header.data:
                 self._ledger.parity_bytes += taken * datagrams.shape[1]
-            if partial.is_whole:
+            if not partial.left or (partial.header.parity and partial.is_whole):
                 self._complete(partial)
         return taken
 
@@ -289,6 +291,8 @@ class Reassembler:
             # We joined in mid-stream. Unless this is a frame's beginning we could not have
             # had all of it, so counting starts with the next one.
             self._next = header.frame + (header.position != 0)
+        if header.frame == self._next:  # nearly always, in the first years
+            return self._next
         return unwrap(header.frame, 32, near=self._next)
 
     def _claim(self, number: int, header: FrameHeader, now: float) -> tuple[bool, _Gap | None]:
@@ -310,7 +314,8 @@ class Reassembler:
             gap = self._split_gap(number)
             if gap is None:
                 return False, None
-        if is_oversized(header, self._max_frame_bytes):
+        self.refuses = is_oversized(header, self._max_frame_bytes)
+        if self.refuses:
             self._ledger.lost[Loss.OVERSIZED] += 1
             return False, None
         return True, gap
@@ -474,6 +479,8 @@ class Reassembler:
 
     def _waits(self, number: int) -> bool:
         """Whether a whole frame is to wait for an earlier one that may still be repaired."""
+        if not (self._partial or self._gaps):  # nearly always
+            return False
         if not self.can_ask or self._unanswered >= _UNANSWERED_FRAMES:
             return False
         last = self._last_delivered  # what is below can only be late
@@ -521,9 +528,8 @@ def _take_whole(
     if layout.is_interleaved:
         return None
     datagrams = datagrams[: layout.chunks]
-    expected = np.empty((len(datagrams), HEADER_BYTES), np.uint8)
-    fill_headers(expected, datagrams[0, :HEADER_BYTES].tobytes(), layout)
-    if datagrams[:, :HEADER_BYTES].tobytes() != expected.tobytes():
+    headers = datagrams[:, :HEADER_BYTES].tobytes()
+    if headers != headers_of(headers[:HEADER_BYTES], layout, layout.chunks):
         return None
     return _whole(
         number, header, np.ascontiguousarray(datagrams[:, HEADER_BYTES:]).reshape(-1), now

@@ -22,7 +22,6 @@ from udpstream.core.reassembly import (
     MAX_PICTURE_BYTES,
     Reassembler,
     WholeFrame,
-    is_oversized,
 )
 from udpstream.core.stream import Stream
 from udpstream.core.streams import (
@@ -41,6 +40,7 @@ from udpstream.protocol import (
     Buffer,
     Bye,
     ClassicGeometry,
+    FrameHeader,
     Hello,
     Nack,
     Probe,
@@ -67,6 +67,8 @@ _MOST_TOGETHER = 256
 # So many streams may begin within so many seconds as may be received at once: each can cost a
 # sink a thread and a folder, and a sender that only restarts is not that quick.
 BEGIN_S = 10.0
+
+_MOST_UNBOOKED = 64  # where no timer is ever looked at, because the socket is never empty
 
 MAX_NOTICES = 64  # of different things said once; a flood of forged sources says no more
 
@@ -135,6 +137,8 @@ class ReceiverCore:
         self._outgoing: list[tuple[bytes, Address]] = []
         self._noticed: set[str] = set()
         self._now = 0.0  # as last told
+        # Frames that were delivered: when they began to come, how long they took, and when.
+        self._unbooked: list[tuple[StreamState, float | None, float | None, float]] = []
         self._established_at: deque[float] = deque(maxlen=MAX_STREAMS)
 
     def feed(
@@ -151,7 +155,9 @@ class ReceiverCore:
         self.kernel_dropped = kernel_dropped
         self._now = now
         while len(datagrams):
-            datagrams = datagrams[self._feed_some(source, datagrams[:_MOST_TOGETHER], now) :]
+            together = datagrams[:_MOST_TOGETHER]
+            taken = self._feed_on(source, together, now) or self._feed_some(source, together, now)
+            datagrams = datagrams[taken:]
 
     def handle_timer(self, now: float) -> None:
         """Do what is due: give up, ask again, report; let go of streams that fell silent."""
@@ -169,6 +175,7 @@ class ReceiverCore:
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do next, or None."""
+        self._book()
         timers = [state.last_at + SILENT_S for state in self._table]
         for each in (self._trials, *(state.reassembler for state in self._table)):
             timer = each.next_timer()
@@ -176,6 +183,15 @@ class ReceiverCore:
                 timers.append(timer)
         timers += [state.report_at for state in self._table if state.wants_report]
         return min(timers, default=None)
+
+    def expected(self) -> tuple[float, float] | None:
+        """From when to when the next frame will begin to come; None where nobody knows.
+
+        That is, where it keeps no time, or is not the only stream.
+        """
+        self._book()
+        only = self._table.only()
+        return None if only is None else only.arrivals.window()
 
     def close(self, now: float) -> None:
         """End all streams and tell their senders."""
@@ -220,68 +236,93 @@ class ReceiverCore:
 
     def reports(self) -> list[StreamReport]:
         """The books of all live streams, by number of the stream."""
+        self._book()
         reports = [self._report(state) for state in self._table if state.stream]
         return sorted(reports, key=lambda report: report.stream.id)
 
     # -- datagrams ------------------------------------------------------------
 
+    def _feed_on(self, source: Address, datagrams: NDArray[np.uint8], now: float) -> int:
+        """Feed what goes on with the latest frame; return how many, 0 if none is known to.
+
+        All the fields of their headers are compared with those of that frame.
+        """
+        state = self._table.latest
+        if state is None or state.key[0] != source:
+            return 0
+        reassembler = state.reassembler
+        assert isinstance(reassembler, Reassembler)
+        taken = reassembler.feed_run(datagrams, now)
+        if taken:
+            self._account(state, reassembler, taken, datagrams.shape[1], now)
+        return taken
+
     def _feed_some(self, source: Address, datagrams: NDArray[np.uint8], now: float) -> int:
         """Feed one datagram, or as many of its frame as follow it; return how many."""
         first = datagrams[0].data
         state = self._table.get((source, epoch_of(first)))
-        if state is not None and isinstance(state.reassembler, Reassembler):
-            taken = state.reassembler.feed_run(datagrams, now)
-            if taken:
-                self._account(state, taken, datagrams.shape[1], now)
-                return taken
-        if self._is_classic(source, first):
+        marked = is_marked(first)
+        if self._is_classic(source, first, marked=marked):
             self._feed_classic(source, datagrams[0], now)
-        elif is_marked(first) and not is_control(first):
-            return self._feed_frame(source, datagrams, now)
+        elif marked and not is_control(first):
+            return self._feed_frame(source, state, first, datagrams, now)
         else:
             return self._feed_control(source, datagrams, now)
         return 1
 
-    def _is_classic(self, source: Address, datagram: Buffer) -> bool:
+    def _is_classic(self, source: Address, datagram: Buffer, *, marked: bool) -> bool:
         if self._wire != "auto":
             return self._wire == "classic"
         # A picture may hold the mark's byte by chance: then its source is known already.
-        if is_marked(datagram) and self._table.get((source, CLASSIC_EPOCH)) is None:
+        if marked and self._table.get((source, CLASSIC_EPOCH)) is None:
             return False
         return self._classic.is_chunk(datagram)
 
-    def _feed_frame(self, source: Address, datagrams: NDArray[np.uint8], now: float) -> int:
+    def _feed_frame(
+        self,
+        source: Address,
+        state: StreamState | None,
+        first: Buffer,
+        datagrams: NDArray[np.uint8],
+        now: float,
+    ) -> int:
+        """Feed a frame's datagrams, the first of which is not of a frame that is begun."""
         try:
-            header = parse_frame_header(datagrams[0].data)
+            header = parse_frame_header(first)
         except DatagramError as error:
             self._drop(error, source)
             return 1
-        key = source, header.epoch
-        state = self._table.get(key)
         if state is None:
+            key = source, header.epoch
             if self._table.is_over(key):
                 self.dropped["after_bye"] += 1
                 return 1
             state = self._begin(key, now)
-        assert isinstance(state.reassembler, Reassembler)
-        if is_oversized(header, self._max_frame_bytes):
-            self._notice(
-                f"oversized {source[0]}",
-                f"frames of {header.length:,} bytes from {source[0]} are refused: this receiver "
-                f"takes up to {self._max_frame_bytes:,}. Send JPEG or a smaller size."
-                if header.length > self._max_frame_bytes
-                else f"pictures of {header.width}x{header.height} from {source[0]} are refused: "
-                f"decoded, or with their parity, they exceed {MAX_PICTURE_BYTES:,} bytes. "
-                "Send a smaller size.",
-            )
-        memory_bytes = state.reassembler.memory_bytes
-        taken, bad = state.reassembler.feed(header, datagrams, now)
-        self.dropped["malformed"] += bad
-        self._account(state, taken, datagrams.shape[1], now)
-        if state.reassembler.memory_bytes > memory_bytes:
+        reassembler = state.reassembler
+        assert isinstance(reassembler, Reassembler)
+        self._table.latest = state
+        memory_bytes = reassembler.memory_bytes
+        taken, bad = reassembler.feed(header, datagrams, now)
+        if bad:
+            self.dropped["malformed"] += bad
+        self._account(state, reassembler, taken, datagrams.shape[1], now)
+        if reassembler.memory_bytes > memory_bytes:
             for evicted in self._table.bound_memory():
                 self._hand_on(evicted, now)
+        elif reassembler.refuses:
+            self._notice_oversized(header, source)
         return taken
+
+    def _notice_oversized(self, header: FrameHeader, source: Address) -> None:
+        self._notice(
+            f"oversized {source[0]}",
+            f"frames of {header.length:,} bytes from {source[0]} are refused: this receiver "
+            f"takes up to {self._max_frame_bytes:,}. Send JPEG or a smaller size."
+            if header.length > self._max_frame_bytes
+            else f"pictures of {header.width}x{header.height} from {source[0]} are refused: "
+            f"decoded, or with their parity, they exceed {MAX_PICTURE_BYTES:,} bytes. "
+            "Send a smaller size.",
+        )
 
     def _feed_classic(self, source: Address, datagram: NDArray[np.uint8], now: float) -> None:
         if not self._classic.is_chunk(datagram.data):
@@ -293,7 +334,7 @@ class ReceiverCore:
             state = self._begin(key, now)
         assert isinstance(state.reassembler, ClassicReassembler)
         whole = state.reassembler.feed(datagram, self.kernel_dropped, now)
-        self._account(state, 1, len(datagram), now)
+        self._count(state, 1, len(datagram), now)
         if whole is not None:
             self._arrived(state, whole, len(datagram), now)
         if datagram[0] == 0:
@@ -404,13 +445,24 @@ class ReceiverCore:
         self._table.add(state)
         return state
 
-    def _account(self, state: StreamState, datagrams: int, datagram_bytes: int, now: float) -> None:
+    def _account(
+        self,
+        state: StreamState,
+        reassembler: Reassembler,
+        datagrams: int,
+        datagram_bytes: int,
+        now: float,
+    ) -> None:
+        """Count datagrams that were fed, and take over the frames that they made whole."""
+        self._count(state, datagrams, datagram_bytes, now)
+        if reassembler.has_frames:
+            for whole in reassembler.frames():
+                self._arrived(state, whole, datagram_bytes, now)
+
+    def _count(self, state: StreamState, datagrams: int, datagram_bytes: int, now: float) -> None:
         state.last_at = now
         state.ledger.datagrams += datagrams
         state.ledger.wire_bytes += datagrams * datagram_bytes
-        if isinstance(state.reassembler, Reassembler) and state.reassembler.has_frames:
-            for whole in state.reassembler.frames():
-                self._arrived(state, whole, datagram_bytes, now)
 
     def _arrived(
         self, state: StreamState, whole: WholeFrame, datagram_bytes: int, now: float
@@ -446,14 +498,15 @@ class ReceiverCore:
             return
         assert state.stream is not None
         state.codec, state.size_wh = whole.codec, whole.size_wh
-        state.rate.add(now)
-        captured_us = state.captured_us(whole, self._wall_us(now), now)
+        wall_us = self._wall_us(now)
+        captured_us = state.captured_us(whole, wall_us, now)
         offset_us = state.clock_offset_us()
         latency_s = None
         if captured_us is not None and offset_us is not None:
-            latency_s = (self._wall_us(now) - offset_us - captured_us) / 1e6
-            state.ledger.latency.add(latency_s)
-            state.note_stages(whole, latency_s, now)
+            latency_s = (wall_us - offset_us - captured_us) / 1e6
+        self._unbooked.append((state, whole.first_at, latency_s, now))
+        if len(self._unbooked) == _MOST_UNBOOKED:
+            self._book()
         self._events.append(
             FrameArrived(
                 stream=state.stream,
@@ -464,7 +517,14 @@ class ReceiverCore:
             )
         )
 
+    def _book(self) -> None:
+        """Note the times of frames that were delivered: no reader waits for that."""
+        for state, first_at, latency_s, now in self._unbooked:
+            state.note_times(first_at, latency_s, now)
+        self._unbooked.clear()
+
     def _establish(self, state: StreamState, now: float) -> bool:
+        self._book()  # so that it is known which stream has fallen silent
         begun = self._established_at
         too_often = len(begun) == MAX_STREAMS and now - begun[0] < BEGIN_S
         predecessor = self._table.predecessor(state, now)
@@ -491,6 +551,7 @@ class ReceiverCore:
     def _end(self, state: StreamState, now: float) -> None:
         state.reassembler.finish(now)
         self._hand_on(state, now)  # even of a stream that has delivered nothing before
+        self._book()
         self._table.remove(state)
         if state.stream is not None:
             self._events.append(StreamEnded(self._report(state)))

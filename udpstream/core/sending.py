@@ -145,13 +145,14 @@ class SenderCore:
             count, datagram_bytes, buffer_bytes, self._sent_interval_s(),
             self.adaptation.rate_bytes_per_s,
         )  # fmt: skip
-        # A report can come while it leaves: until it has left, as it is meant to.
-        self._note_departure(frame, now, now + pace.takes_s(count))
+        if count > pace.burst:  # a report can come while it leaves: until then, as it is meant to
+            self._note_departure(frame, now, now + pace.takes_s(count))
         return frame, pace
 
     def frame_sent(self, now: float) -> None:
-        """Note that the latest frame's datagrams have left."""
-        assert self._leaving is not None
+        """Note that the latest frame's datagrams have left; more calls do nothing."""
+        if self._leaving is None:
+            return
         frame, begun = self._leaving
         self._leaving = None
         self._note_departure(frame, begun, now)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from udpstream.core.arrivals import Arrivals
 from udpstream.core.classic import ClassicReassembler
 from udpstream.core.ledger import Ledger, StreamReport
 from udpstream.core.rate import RateMeter
@@ -54,6 +55,7 @@ class StreamState:
     codec: Codec | None = None  # of the latest frame
     size_wh: tuple[int, int] | None = None
     rate: RateMeter = field(default_factory=RateMeter)
+    arrivals: Arrivals = field(default_factory=Arrivals)
     reports: int = 0  # sent to the sender
     report_at: float = 0.0  # when the next is due, if datagrams have come since the last
     reported_datagrams: int = 0  # as of the last
@@ -74,11 +76,23 @@ class StreamState:
             return None
         return self.hello.offset_us
 
-    def note_stages(self, whole: WholeFrame, latency_s: float, now: float) -> None:
-        """Count where a frame's time went, once its whole latency is known."""
-        if whole.first_at is None:
+    def note_times(self, first_at: float | None, latency_s: float | None, now: float) -> None:
+        """Count how long a frame took, as far as that is known, and where.
+
+        Args:
+            first_at: when its first datagram came; None on the classic wire.
+            latency_s: from its capture to now.
+            now: when it was whole.
+        """
+        self.rate.add(now)
+        if latency_s is not None:
+            self.ledger.latency.add(latency_s)
+        if first_at is None:
             return
-        here_s = now - whole.first_at
+        self.arrivals.add(first_at)
+        if latency_s is None:
+            return
+        here_s = now - first_at
         there_s = (self.hello.capture.p50_us + self.hello.encode.p50_us) / 1e6 if self.hello else 0
         self.ledger.reassemble.add(here_s)
         self.ledger.network.add(latency_s - here_s - there_s)
@@ -167,9 +181,14 @@ class StreamState:
 
 
 class StreamTable:
-    """All streams of one receiver, by source address and epoch."""
+    """All streams of one receiver, by source address and epoch.
+
+    Attributes:
+        latest: the indexed stream of which a frame began last; None if it is gone.
+    """
 
     def __init__(self) -> None:
+        self.latest: StreamState | None = None
         self._states: dict[Key, StreamState] = {}
         self._cameras: dict[str, StreamState] = {}
         self._ended: dict[Key, int | None] = {}  # the session of each, where it was told
@@ -177,6 +196,10 @@ class StreamTable:
 
     def __iter__(self) -> Iterator[StreamState]:
         return iter(list(self._states.values()))
+
+    def only(self) -> StreamState | None:
+        """The only stream there is; None where there are others, or none."""
+        return next(iter(self._states.values())) if len(self._states) == 1 else None
 
     def get(self, key: Key) -> StreamState | None:
         """The stream with that key, or None."""
@@ -197,6 +220,8 @@ class StreamTable:
     def remove(self, state: StreamState) -> None:
         """Let a stream go."""
         self._states.pop(state.key, None)
+        if self.latest is state:
+            self.latest = None
         if state.stream is not None and self._cameras.get(state.stream.camera) is state:
             del self._cameras[state.stream.camera]
 

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from udpstream.core.arrivals import Arrivals
+
+PERIOD_S = 1 / 30
+
+
+def fed(times_s: list[float]) -> Arrivals:
+    arrivals = Arrivals()
+    for at_s in times_s:
+        arrivals.add(at_s)
+    return arrivals
+
+
+def on_time(frames: int, *, begun_s: float = 100.0, period_s: float = PERIOD_S) -> list[float]:
+    return [begun_s + number * period_s for number in range(frames)]
+
+
+def middle_s(arrivals: Arrivals) -> float:
+    window = arrivals.window()
+    assert window is not None
+    return sum(window) / 2
+
+
+def test_nothing_is_expected_of_what_is_not_known() -> None:
+    for frames in range(6):
+        assert fed(on_time(frames)).window() is None
+
+
+@pytest.mark.parametrize(("fps", "awake_s"), [(1, 0.002), (30, 0.05 / 30), (120, 0.05 / 120)])
+def test_a_clock_is_expected_when_it_is_due_for_a_short_while(fps: int, awake_s: float) -> None:
+    arrivals = fed(on_time(30, period_s=1 / fps))
+    window = arrivals.window()
+    assert window is not None
+    assert middle_s(arrivals) == pytest.approx(100 + 30 / fps)
+    assert window[1] - window[0] == pytest.approx(awake_s)
+
+
+def test_jitter_moves_it_little() -> None:
+    jitter_s = np.random.default_rng(1).normal(0, 2e-4, 300)
+    arrivals = fed((np.array(on_time(300)) + jitter_s).tolist())
+    assert middle_s(arrivals) == pytest.approx(100 + 300 * PERIOD_S, abs=3e-4)
+
+
+def test_a_stream_that_keeps_no_time_is_not_expected() -> None:
+    jitter_s = np.random.default_rng(2).uniform(0, PERIOD_S / 2, 300)
+    arrivals = Arrivals()
+    windows = 0
+    for at_s in np.array(on_time(300)) + jitter_s:
+        arrivals.add(at_s)
+        windows += arrivals.window() is not None
+    assert windows < 10
+
+
+@pytest.mark.parametrize("odd", [0.004, 0.015, -0.01])
+def test_one_that_was_early_or_late_leaves_the_next_where_it_was(odd: float) -> None:
+    times_s = on_time(40)
+    times_s[-1] += odd
+    assert middle_s(fed(times_s)) == pytest.approx(100 + 40 * PERIOD_S)
+
+
+@pytest.mark.parametrize("lost", [1, 2, 30])
+def test_frames_that_are_lost_do_not_put_it_out_of_step(lost: int) -> None:
+    times_s = on_time(100)
+    del times_s[30 : 30 + lost]
+    assert middle_s(fed(times_s[:31])) == pytest.approx(times_s[30] + PERIOD_S)
+
+
+def test_another_rate_is_followed() -> None:
+    times_s = on_time(30)
+    times_s += on_time(20, begun_s=times_s[-1] + 0.04, period_s=0.04)
+    assert middle_s(fed(times_s)) == pytest.approx(times_s[-1] + 0.04)

@@ -1,0 +1,57 @@
+"""When a stream's next frame will begin to arrive, where it keeps time.
+
+A thread that sleeps in the kernel sees a frame 0.05 ms after one that is awake, as measured on
+loopback at 30 fps: its processor sleeps too. So who waits for one frame only may stay awake for
+a little while about the moment when that is due.
+"""
+
+from __future__ import annotations
+
+# Awake for so much of the interval before the frame is due, and so much after: 0.8 ms each at
+# 30 fps. As it comes in the middle of that, it costs 2.5 % of a processor, 5 % if it is late.
+_SHARE = 0.025
+_MOST_S = 1e-3
+_LEAST_HITS = 0.5  # of the latest frames, as a share: else it is seldom worth it
+_SMOOTHING = 1 / 8  # of that share
+_PHASE_SHARE, _PERIOD_SHARE = 1 / 4, 1 / 32  # of an error, by which clock and period are mended
+_MOST_MISSES = 4  # in a row: the rate or its phase is another
+
+
+class Arrivals:
+    """Follows the frames of one stream as a clock; times in seconds of any one clock."""
+
+    def __init__(self) -> None:
+        self._latest: float | None = None
+        self._due = 0.0
+        self._period_s = 0.0
+        self._hits = 0.0
+        self._misses = _MOST_MISSES  # in a row
+
+    def add(self, at: float) -> None:
+        """Note when a frame's first datagram came."""
+        latest, self._latest = self._latest, at
+        error_s = at - self._due
+        hit = abs(error_s) <= self._half_s
+        self._hits += _SMOOTHING * (hit - self._hits)
+        if hit:
+            self._misses = 0
+            self._period_s += _PERIOD_SHARE * error_s
+            self._due += _PHASE_SHARE * error_s + self._period_s
+            return
+        self._misses += 1
+        if self._misses >= _MOST_MISSES and latest is not None:
+            self._period_s = at - latest
+            self._due = at + self._period_s
+        elif self._period_s:  # it was early or late, or some were lost: the next is due as before
+            self._due += self._period_s * max(0, round(error_s / self._period_s) + 1)
+
+    def window(self) -> tuple[float, float] | None:
+        """From when to when the next is expected; None where that cannot be told so well."""
+        if self._hits < _LEAST_HITS:
+            return None
+        return self._due - self._half_s, self._due + self._half_s
+
+    @property
+    def _half_s(self) -> float:
+        """Half of the time that is spent awake."""
+        return min(_SHARE * self._period_s, _MOST_S)
