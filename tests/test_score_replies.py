@@ -9,6 +9,7 @@ from udpstream import scoring
 from udpstream.adapters.score_replies import ScoreReplies, reply_of, result_of
 from udpstream.core.pose.limbs import Hint
 from udpstream.core.pose.scale import GRADES
+from udpstream.core.pose.tally import Summary
 from udpstream.frame import Stream
 from udpstream.protocol import Result, pack_control, parse_control
 from udpstream.scored import Scored, ScoreSink
@@ -20,11 +21,11 @@ REASONS = (
 )  # fmt: skip
 
 
-def scored_of(result: scoring.Result, frame: int = 7) -> Scored:
+def scored_of(result: scoring.Result, frame: int = 7, final: Summary | None = None) -> Scored:
     return Scored(
-        stream=STREAM, frame=frame, time_s=result.time_s, image_bgr=np.zeros((2, 2, 3), np.uint8),
-        landmarks=None, aspect=1.0, result=result, reference=None, reference_aspect=1.0,
-        seconds=0.01,
+        stream=STREAM, frame=frame, time_s=result.time_s, size_wh=(2, 2),
+        picture=lambda: np.zeros((2, 2, 3), np.uint8), landmarks=None, result=result, final=final,
+        reference=None, reference_aspect=1.0, seconds=0.01,
     )  # fmt: skip
 
 

@@ -7,7 +7,6 @@ import csv
 import json
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
@@ -18,6 +17,7 @@ from udpstream.adapters.whole_file import whole_file
 from udpstream.core.pose.scale import grade_of, verdict_of
 from udpstream.core.pose.tally import Summary
 from udpstream.core.reference import HEADER as REFERENCE_HEADER
+from udpstream.core.tallies import ByStream
 from udpstream.errors import PoseError, RecordingError, UdpStreamError
 from udpstream.frame import Stream
 from udpstream.scored import Scored
@@ -27,7 +27,6 @@ SCORES = "scores.csv"
 RESULT = "result.json"
 PLOT = "result.png"
 
-_MAX_KEPT = 256  # streams whose folders are remembered
 _HEAD = (
     "frame", "time_s", "reference_s", "lag_s", "score", "verdict", "grade", "reason", "hint",
     "mirrored",
@@ -52,7 +51,7 @@ class ScoreFolders:
         self._directory = directory
         self._recorder = recorder
         self._lock = threading.Lock()
-        self._made: OrderedDict[Stream, Path] = OrderedDict()
+        self._made: ByStream[Path] = ByStream()
 
     def __call__(self, stream: Stream) -> Path:
         """Return the folder, which exists; it may wait for the disk.
@@ -66,11 +65,11 @@ class ScoreFolders:
                 raise RecordingError("there is no folder for them, nor for the recording")
             return folder
         with self._lock:
-            if stream not in self._made:
-                self._made[stream] = self._make(stream)
-                if len(self._made) > _MAX_KEPT:
-                    self._made.popitem(last=False)
-            return self._made[stream]
+            folder = self._made.get(stream)
+            if folder is None:
+                folder = self._make(stream)
+                self._made.put(stream, folder)
+            return folder
 
     def _make(self, stream: Stream) -> Path:
         with contextlib.suppress(OSError):  # make_folder says why
@@ -109,7 +108,7 @@ class ScoreFiles:
         self._details = details
         self._lock = threading.Lock()
         self._open: dict[Stream, _Files] = {}  # guarded by the lock
-        self._written: OrderedDict[Stream, list[Path]] = OrderedDict()  # and so is this
+        self._written: ByStream[list[Path]] = ByStream()  # and so is this
 
     def scored(self, scored: Scored) -> None:
         """Write a row."""
@@ -137,14 +136,12 @@ class ScoreFiles:
         }
         written = files.finish(summary, result, str(self._about.get("reference", "")))
         with self._lock:
-            self._written[stream] = written
-            if len(self._written) > _MAX_KEPT:
-                self._written.popitem(last=False)
+            self._written.put(stream, written)
 
     def written(self, stream: Stream) -> list[Path]:
         """Return the files of a session that is over, as far as they could be written."""
         with self._lock:
-            return self._written.get(stream, [])
+            return self._written.get(stream) or []
 
 
 class _Files:

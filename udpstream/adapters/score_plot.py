@@ -189,7 +189,7 @@ class ScorePlot:
 
 def _drawn(scored: Scored) -> bytes:
     """Return a scored frame with both poses as a small JPEG."""
-    canvas_bgr = overlay.canvas(scored.image_bgr, _PICTURE_WH)
+    canvas_bgr = overlay.canvas(scored.picture(), _PICTURE_WH)
     result = scored.result
     if scored.landmarks is not None:
         draw_limbs(canvas_bgr, scored.landmarks, result.limbs_deg)
