@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from udpstream.adapters import overlay
 from udpstream.adapters.overlay import Ink
+from udpstream.core.pose.scale import grade_of, verdict_of
+from udpstream.scored import Scored
 from udpstream.scoring import CORRECT, ENDED, NOT_CORRECT, Result
 
 _GOOD = (150, 225, 90)  # blue, green, red
@@ -52,6 +54,24 @@ def words_of(result: Result) -> Words:
         verdict=result.verdict or "",
         detail=overlay.FIELD_GAP.join(filter(None, details)),
         hint="" if result.hint is None else str(result.hint),
+    )
+
+
+def words_of_scored(scored: Scored) -> Words:
+    """Return what is said of a frame in words; with the last one, what it all came to."""
+    if scored.final is None or scored.final.mean_score is None:
+        return words_of(scored.result)
+    mean = scored.final.mean_score
+    return final_words(mean, verdict_of(mean), grade_of(mean))
+
+
+def final_words(score: float, verdict: str | None, grade: str | None) -> Words:
+    """Return in words what a session came to whose reference has ended."""
+    details = "ended", grade or ""
+    return Words(
+        score=f"{int(score)}",
+        verdict=verdict or "",
+        detail=overlay.FIELD_GAP.join(filter(None, details)),
     )
 
 

@@ -73,6 +73,7 @@ class LiveScoring:
     def deliver(self, frame: Frame) -> None:
         """Have a frame scored, if there is time for it."""
         self._scoring.deliver(frame)
+        self._replies.remind(frame)
 
     def ended(self, stream: Stream, report: StreamReport) -> None:
         """Have the stream's session ended."""
@@ -236,9 +237,9 @@ def load_score_reference(options: ScoreOptions, stop: threading.Event) -> Refere
 
 def score_status(scored: Scored) -> str:
     """Return what is said of a frame in one line, the most telling first."""
-    from udpstream.adapters.score_words import words_of
+    from udpstream.adapters.score_words import words_of_scored
 
-    words = words_of(scored.result)
+    words = words_of_scored(scored)
     if words.reason:
         return f"  {words.reason}"
     fields = f"{words.score:>3}", words.verdict, words.hint, words.detail
