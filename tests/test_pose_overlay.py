@@ -276,6 +276,10 @@ def test_the_lag_in_words(lag_s: float | None, said: str) -> None:
     assert words_of(result_of(lag_s=lag_s)).detail == said
 
 
+def test_who_does_it_mirrored_is_told() -> None:
+    assert words_of(result_of(lag_s=0.0, mirrored=True)).detail == "great   in time   mirrored"
+
+
 def test_without_a_score_the_reason_is_said() -> None:
     assert words_of(result_of(score=None, reason=NOBODY)) == Words(
         reason="no score: nobody in view"

@@ -30,7 +30,7 @@ class Words(NamedTuple):
     Attributes:
         score: "87".
         verdict: "CORRECT STEPS".
-        detail: "great   0.3 s behind".
+        detail: "great   0.3 s behind   mirrored".
         hint: "left forearm: 40 degrees too low".
         reason: in place of all: "no score: nobody in view".
     """
@@ -48,7 +48,8 @@ def words_of(result: Result) -> Words:
         return Words(reason=ENDED)
     if result.score is None:
         return Words(reason=f"no score: {result.reason}")
-    details = result.grade or "", "" if result.lag_s is None else _lag(result.lag_s)
+    lag = "" if result.lag_s is None else _lag(result.lag_s)
+    details = result.grade or "", lag, "mirrored" if result.mirrored else ""
     return Words(
         score=f"{int(result.score)}",  # rounded down: what is not correct never shows 50
         verdict=result.verdict or "",
