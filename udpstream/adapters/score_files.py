@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from udpstream.adapters.recorder import Recorder, make_folder, session_name
-from udpstream.adapters.score_plot import ScorePlot
+from udpstream.adapters.score_plot import Page, ScorePlot, draw_page
 from udpstream.adapters.whole_file import whole_file
 from udpstream.core.pose.scale import grade_of, verdict_of
 from udpstream.core.pose.tally import Summary
@@ -92,6 +92,7 @@ class ScoreFiles:
         say: Callable[[str], None],
         *,
         details: Callable[[Stream], Mapping[str, object]] | None = None,
+        draw: Callable[[Page], bytes] = draw_page,
     ) -> None:
         """Write nothing yet.
 
@@ -101,11 +102,13 @@ class ScoreFiles:
             about: what ``result.json`` is to say of how it was scored.
             say: prints a line; may be called on any thread.
             details: tells what more it is to say of a stream in the end.
+            draw: makes ``result.png``; may raise PoseError.
         """
         self._folder_of = folder_of
         self._about = dict(about)
         self._say = say
         self._details = details
+        self._draw = draw
         self._lock = threading.Lock()
         self._open: dict[Stream, _Files] = {}  # guarded by the lock
         self._written: ByStream[list[Path]] = ByStream()  # and so is this
@@ -134,7 +137,8 @@ class ScoreFiles:
             **details,
             "scoring": self._about,
         }
-        written = files.finish(summary, result, str(self._about.get("reference", "")))
+        reference = str(self._about.get("reference", ""))
+        written = files.finish(summary, result, reference, self._draw)
         with self._lock:
             self._written.put(stream, written)
 
@@ -170,7 +174,13 @@ class _Files:
             with self._trying():
                 csv.writer(self._file, lineterminator="\n").writerow(_row(scored))
 
-    def finish(self, summary: Summary, result: Mapping[str, object], reference: str) -> list[Path]:
+    def finish(
+        self,
+        summary: Summary,
+        result: Mapping[str, object],
+        reference: str,
+        draw: Callable[[Page], bytes],
+    ) -> list[Path]:
         """Write the rest, and return all files there are."""
         if self._file is not None:
             with self._trying():
@@ -180,7 +190,7 @@ class _Files:
         with self._trying(), whole_file(self._folder / RESULT) as part:
             part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
         with self._trying(), whole_file(self._folder / PLOT) as part:
-            part.write_bytes(self._plot.png(summary, self._camera, reference))
+            part.write_bytes(draw(self._plot.page(summary, self._camera, reference)))
         paths = [self._folder / name for name in (SCORES, RESULT, PLOT)]
         return [path for path in paths if path.exists()]
 

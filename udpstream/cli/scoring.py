@@ -49,6 +49,7 @@ class LiveScoring:
             BadReferenceError: too little of a body is seen in the reference.
         """
         from udpstream.adapters.annotated import AnnotatedVideo
+        from udpstream.adapters.page_process import PageProcess
         from udpstream.adapters.score_files import ScoreFiles, ScoreFolders
         from udpstream.adapters.score_replies import ScoreReplies
         from udpstream.performance import Performances, Scoring
@@ -59,7 +60,10 @@ class LiveScoring:
         self._fetching = ""
         self._loading: PoseProcess | None = None
         folder_of = ScoreFolders(directory, recorder)
-        self._files = ScoreFiles(folder_of, options.about(), say, details=self._details)
+        self._pages = PageProcess()
+        self._files = ScoreFiles(
+            folder_of, options.about(), say, details=self._details, draw=self._pages.draw
+        )
         self._annotated = AnnotatedVideo(folder_of, say) if options.overlay else None
         self._replies = ScoreReplies()
         sinks: list[ScoreSink] = [self._replies, _Endings(self), self._files]
@@ -153,6 +157,7 @@ class LiveScoring:
         if loading is not None:
             loading.kill()
         self._scoring.close()
+        self._pages.close()
         if self._annotated is not None:
             self._annotated.close()
 
