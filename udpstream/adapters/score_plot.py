@@ -273,7 +273,7 @@ class _Drawing:
             text(0.03, 0.922, f"{int(summary.mean_score)}", size=34, weight="bold", color=colour)
             x = _LEFT
             text(x, 0.948, verdict, size=15, weight="bold", color=colour)
-            headline = f"{grade_of(summary.mean_score)};  {_share(summary)}"
+            headline = f"{_grade(summary)};  {_share(summary)}"
         text(x, 0.920, headline, size=11, color=_INK)
         for line, words in enumerate(
             (f"{_short(page.camera)}  against  {_short(page.reference)}", _standing(summary))
@@ -356,6 +356,11 @@ def _tidy(axes: Any) -> None:
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.tick_params(colors=_SOFT, labelcolor=_INK, labelsize=9.5, length=3)
+
+
+def _grade(summary: Summary) -> str:
+    """Return the grade of a summary that has a score."""
+    return grade_of(summary.mean_score or 0.0) if summary.worst else "perfect at every moment"
 
 
 def _share(summary: Summary) -> str:
