@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.cli_tools import Commands, commands_in
+from tests.judge_tools import Judge, judging
 from tests.screen_tools import x_server
 
 settings.register_profile(
@@ -26,6 +27,13 @@ def run(tmp_path: Path) -> Iterator[Commands]:
     """Runs commands in a folder of their own."""
     with commands_in(tmp_path) as commands:
         yield commands
+
+
+@pytest.fixture
+def judge() -> Iterator[Judge]:
+    """A receiver that says of each frame what it is told to say."""
+    with judging() as judge:
+        yield judge
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli_tools import Commands, commands_in, pictures_in, wait_until
+from tests.cli_tools import Commands, pictures_in, wait_until
 from tests.pose_tools import require_model
 from udpstream.adapters.reference_video import read_csv
 from udpstream.core.dancer.dance import PERIOD_S
