@@ -6,7 +6,6 @@ import csv
 import signal
 import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
