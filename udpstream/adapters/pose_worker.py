@@ -223,7 +223,12 @@ class PoseWorker:
     # On the worker's own threads
 
     def _make_spare(self) -> None:
+        """Have a tracker ready for the stream that comes next."""
         with self._making:
+            with self._lock:
+                wanted = self._spare is None and not self._closed and self.failure is None
+            if not wanted:
+                return
             try:
                 self._spare = self._make_tracker()
             except PoseError as error:
@@ -235,29 +240,36 @@ class PoseWorker:
             return self._make_tracker() if spare is None else spare
 
     def _run(self, stream: Stream, work: _Work) -> None:
-        slot = work.slot
         try:
-            with contextlib.closing(self._take_tracker()) as tracker:
-                while (taken := slot.take()) is not None:
-                    wait_s = work.cadence.wait_s(taken[1], self._clock())
-                    if wait_s and (fresher := slot.take(wait_s)) is not None:
-                        taken = fresher
-                        with self._lock:
-                            self._tallies.keep(stream).skipped += 1
-                    self._find(tracker, *taken)
-                    if not self._sink.wants(stream):
-                        with self._lock:
-                            work.over = True
-                        break
-            while slot.take() is not None:  # one that came before that was known
-                pass
+            self._follow(stream, work)
         except PoseError as error:
             self._fail(error)
         finally:
             with self._lock:
-                slot.close()
-                self._tallies.keep(stream).skipped += slot.take() is not None
+                work.slot.close()
+                self._tallies.keep(stream).skipped += work.slot.take() is not None
             self._sink.ended(stream)
+        self._make_spare()
+
+    def _follow(self, stream: Stream, work: _Work) -> None:
+        """Have poses found until the stream ends."""
+        slot = work.slot
+        with contextlib.closing(self._take_tracker()) as tracker:
+            while (taken := slot.take()) is not None:
+                wait_s = work.cadence.wait_s(taken[1], self._clock())
+                if wait_s and (fresher := slot.take(wait_s)) is not None:
+                    taken = fresher
+                    with self._lock:
+                        self._tallies.keep(stream).skipped += 1
+                self._find(tracker, *taken)
+                if not self._sink.wants(stream):
+                    with self._lock:
+                        work.over = True
+                    break
+        if work.over:
+            self._make_spare()
+        while slot.take() is not None:  # one that came before it was known to be over
+            pass
 
     def _find(self, tracker: FrameTracker, frame: Frame, delivered_at: float) -> None:
         begun_at = self._clock()
@@ -281,6 +293,4 @@ class PoseWorker:
             if self.failure is not None:
                 return
             self.failure = str(error)
-            is_left = self._closed  # given up, with all else
-        if not is_left:
-            self._say(f"no poses from here on: {error}")
+        self._say(f"no poses from here on: {error}")

@@ -70,7 +70,7 @@ class LiveScoring:
         if self._annotated is not None:
             sinks.append(self._annotated)
         self.performances = Performances(reference, options.scoring, sinks, say)
-        self._scoring = Scoring(self.performances, self._make_tracker, say)
+        self._scoring = Scoring(self.performances, self._make_tracker, self._say)
 
     # A sink's
 
@@ -173,6 +173,11 @@ class LiveScoring:
             f"{counts['skipped']:,} frames skipped; p50 {medians['pose']:.0f} ms, "
             f"shown after {medians['result']:.0f}"
         )
+
+    def _say(self, text: str) -> None:
+        """Say what poses are wanting, but not to who is about to end."""
+        if not self._stop.is_set():
+            say(text)
 
     def _make_tracker(self) -> PoseProcess:
         """On a thread of the scoring's own, so that the link does not wait for a download."""
