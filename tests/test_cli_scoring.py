@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import udpstream
 from tests.cli_tools import Commands, wait_until
 from tests.performance_tools import reference_of
 from tests.pose_tools import require_model, scene, write_video
@@ -130,33 +129,18 @@ def test_a_video_for_a_reference_and_no_model(run: Commands) -> None:
     assert "5 delivered" in receiver.stdout
 
 
-SLOW_MEDIAPIPE = """
-import os, pathlib, time
-pathlib.Path("loading").write_text(str(os.getpid()))
-time.sleep(300)
-"""
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-def test_ctrl_c_ends_it_while_the_model_is_loaded(
-    run: Commands, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    package = run.folder / "slow" / "mediapipe"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text(SLOW_MEDIAPIPE)
-    paths = [str(package.parent), str(Path(udpstream.__file__).parents[1])]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+def test_ctrl_c_ends_it_while_the_model_is_loaded(run: Commands, slow_mediapipe: Path) -> None:
     (run.folder / "any.task").touch()
     options = ("--score", "dance.csv", "--model", "any.task", "--display", "off")
     receiver = run.start("receive", run.address, *options)
     receiver.wait_for_line("loading the pose model")
-    loading = run.folder / "loading"
-    wait_until(lambda: loading.exists() and bool(loading.read_text()), "the loading")
+    wait_until(slow_mediapipe.exists, "the loading")
     assert receiver.end(signal.SIGINT) == 0
     assert receiver.stderr == "loading the pose model\n"
     assert receiver.stdout == ""
     with pytest.raises(ProcessLookupError):
-        os.kill(int(loading.read_text()), 0)
+        os.kill(int(slow_mediapipe.read_text()), 0)
 
 
 def test_a_frames_score_in_one_line() -> None:

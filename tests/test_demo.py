@@ -60,6 +60,20 @@ def test_one_ctrl_c_ends_it_in_order(run: Commands) -> None:
 
 
 @_NO_SIGNALS
+def test_ctrl_c_while_the_model_is_loaded_ends_it_quietly(
+    run: Commands, slow_mediapipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run.folder / "any.task").touch()
+    monkeypatch.setenv("UDPSTREAM_MODEL", "any.task")
+    demo = run.start("demo", "--seconds", "1", "--display", "off")
+    demo.wait_for_line("loading the pose model")
+    wait_until(slow_mediapipe.exists, "the loading")
+    assert demo.end(signal.SIGINT) == 0
+    assert demo.stdout == ""
+    assert "listening" not in demo.stderr
+
+
+@_NO_SIGNALS
 def test_the_dancer_is_scored_and_what_is_wrong_is_found(run: Commands) -> None:
     require_model()
     demo = run.start("demo", "--seconds", "100", "--source", "dancer:2,left-forearm=50")
