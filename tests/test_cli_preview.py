@@ -15,6 +15,7 @@ import pytest
 
 from tests.cli_tools import Commands, wait_until
 from tests.judge_tools import Judge, always
+from tests.performance_tools import reference_of
 from tests.pose_tools import require_model
 from tests.screen_tools import MISSING_TOOLS
 from tests.test_cli_window import press_close_button, wait_for_windows, windows, xdotool
@@ -175,3 +176,22 @@ def test_a_receiver_that_scores_tells_its_performer(run: Commands) -> None:
             lambda: re.search(r"\d+  (NOT )?CORRECT STEPS", sender.printed) is not None,
             "a score",
         )
+
+
+@needs_terminal
+def test_when_it_is_over_the_performer_keeps_the_result_in_view(run: Commands) -> None:
+    model = require_model()
+    write_csv(reference_of(2.5), run.folder / "dance.csv")
+    receiver = run.receive(
+        "--no-record", "--display", "off", "--score", "dance.csv", "--model", str(model)
+    )
+    with terminal("send", run.address, "--source", "dancer:5", "--size", "320x240") as sender:
+        receiver.wait_for_line("the reference has ended")
+        # Twice a second: for longer than a result that none follows is shown.
+        wait_until(lambda: len(over_in(sender.printed)) > 8, "the result of the session")
+        assert set(over_in(sender.printed)) == {over_in(sender.printed)[0]}
+
+
+def over_in(printed: str) -> list[str]:
+    """What is said of a session that is over, as often as it is said."""
+    return re.findall(r"\d+  (?:NOT )?CORRECT STEPS  ended   \w+", printed)
