@@ -35,14 +35,14 @@ class Child:
         Raises:
             ChildGoneError: it cannot be started.
         """
-        is_windows = sys.platform == "win32"
         try:
             self._popen = subprocess.Popen(
                 [sys.executable, "-c", _START.format(path=sys.path, module=module), *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                # Out of reach of a terminal's signals.
-                start_new_session=not is_windows,
+                # Out of reach of a terminal's signals. But not in a session of its own: Linux
+                # gives each session the same share of the cores, whatever its ranks.
+                process_group=None if sys.platform == "win32" else 0,
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
         except OSError as error:
