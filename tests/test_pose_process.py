@@ -61,7 +61,7 @@ def test_what_is_no_picture_is_refused_and_it_goes_on(process: PoseProcess) -> N
 @pytest.mark.skipif(sys.platform != "linux", reason="processes have ranks elsewhere, too")
 def test_the_link_goes_first(process: PoseProcess) -> None:
     ours = os.getpriority(os.PRIO_PROCESS, 0)
-    assert os.getpriority(os.PRIO_PROCESS, process.id) == min(ours + 5, 19)
+    assert os.getpriority(os.PRIO_PROCESS, process.id) == min(ours + 10, 19)
 
 
 def test_a_file_that_is_no_model(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from udpstream.errors import FrameError, PoseError
 from udpstream.frame import Frame
 from udpstream.protocol import Codec
 
-_NICER = 5  # a third of the share that others have of a core that all want
+_NICER = 10  # a tenth of the share that others have of a core that all want
 _REQUEST = struct.Struct("<?II")  # whether raw, width, height; then the payload
 # An answer is one of these, and what it says.
 _READY, _POSE, _NOBODY, _NO_PICTURE, _FAILED = b"R", b"P", b"N", b"F", b"E"
