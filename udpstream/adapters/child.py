@@ -110,7 +110,8 @@ class Requests:
         """
         self._input = os.fdopen(os.dup(0), "rb")
         self._output = os.fdopen(os.dup(1), "wb")
-        os.dup2(2, 1)  # what a library prints is no message
+        with contextlib.suppress(OSError):  # there may be no error output
+            os.dup2(2, 1)  # what a library prints is no message
         if hasattr(os, "nice"):
             os.nice(nicer)
 

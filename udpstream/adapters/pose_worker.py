@@ -25,7 +25,7 @@ from udpstream.errors import FrameError, PoseError
 from udpstream.frame import Frame, Stream
 from udpstream.slot import LatestSlot
 
-MAX_STREAMS = 4  # at once; a tracker takes a core at 60 frames a second, and 160 MB
+MAX_STREAMS = 4  # at once; a tracker takes a core at 60 frames a second, and 300 MB
 
 
 class FrameTracker(Protocol):
