@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -64,6 +65,24 @@ def test_without_matplotlib_it_says_what_to_do(
         with pytest.raises(PoseError, match="pip install"):
             process.draw(page_of("192.0.2.7"))
     process.close()
+
+
+def test_it_needs_no_error_output() -> None:
+    pytest.importorskip("matplotlib")
+    code = """if True:
+        import os
+        os.close(2)
+        from tests.test_page_process import PageProcess, page_of
+        process = PageProcess()
+        os.write(1, process.draw(page_of("192.0.2.7")))
+        process.close()
+    """
+    paths = os.pathsep.join(path for path in sys.path if path)
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, check=True,
+        env={**os.environ, "PYTHONPATH": paths},
+    )  # fmt: skip
+    assert done.stdout == draw_page(page_of("192.0.2.7"))
 
 
 @NO_SIGNALS

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import IO
 
 _HEAD_BYTES = 4
+_DYING_S = 1.0  # from the end of its pipes to its own
 # With this one's own path, so that both are of one installation.
 _START = "import sys; sys.path[:] = {path!r}; from {module} import main; main(sys.argv[1:])"
 
@@ -40,6 +41,7 @@ class Child:
                 [sys.executable, "-c", _START.format(path=sys.path, module=module), *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                stderr=_error_output(),
                 # Out of reach of a terminal's signals. But not in a session of its own: Linux
                 # gives each session the same share of the cores, whatever its ranks.
                 process_group=None if sys.platform == "win32" else 0,
@@ -94,8 +96,11 @@ class Child:
         self._popen.wait()
 
     def _end(self) -> str:
-        self.kill()
-        code = self._popen.wait()
+        try:
+            code = self._popen.wait(_DYING_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            code = self._popen.wait()
         return f"its process ended with exit code {code}"
 
 
@@ -110,8 +115,7 @@ class Requests:
         """
         self._input = os.fdopen(os.dup(0), "rb")
         self._output = os.fdopen(os.dup(1), "wb")
-        with contextlib.suppress(OSError):  # there may be no error output
-            os.dup2(2, 1)  # what a library prints is no message
+        os.dup2(2, 1)  # what a library prints is no message
         if hasattr(os, "nice"):
             os.nice(nicer)
 
@@ -123,6 +127,15 @@ class Requests:
     def answer(self, *parts: bytes | bytearray | memoryview) -> None:
         """Send a message back."""
         _write(self._output, *parts)
+
+
+def _error_output() -> int | None:
+    """Return where the process's error output is to go: where ours goes, if that is open."""
+    try:
+        os.fstat(2)
+    except OSError:  # one of the process's pipes would take its place
+        return subprocess.DEVNULL
+    return None
 
 
 def _write(pipe: IO[bytes], *parts: bytes | bytearray | memoryview) -> None:
