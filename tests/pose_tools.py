@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 import av
 import cv2
@@ -13,9 +14,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from udpstream.adapters.codec import decode
 from udpstream.adapters.figure import draw_figure
 from udpstream.adapters.model import present_model
 from udpstream.core.landmarks import N_LANDMARKS
+from udpstream.frame import Frame
 from udpstream.pose import Landmarks
 
 Image = NDArray[np.uint8]
@@ -62,6 +65,27 @@ class GreyTracker:
 
     def close(self) -> None:
         self.closed = True
+
+
+class ImageTracker(Protocol):
+    """Finds poses in pictures, as `PoseTracker` does."""
+
+    def find(self, image_bgr: Image) -> Landmarks | None: ...
+
+    def close(self) -> None: ...
+
+
+class InThread:
+    """What finds poses in frames, in the thread that asks."""
+
+    def __init__(self, tracker: ImageTracker) -> None:
+        self._tracker = tracker
+
+    def find(self, frame: Frame) -> Landmarks | None:
+        return self._tracker.find(decode(frame.codec, frame.payload, frame.size_wh))
+
+    def close(self) -> None:
+        self._tracker.close()
 
 
 def write_video(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tests.recording_tools import make_stream
 from udpstream.core.landmarks import LANDMARK_NAMES, N_LANDMARKS, PLACE
+from udpstream.core.pose.tally import Summary
 from udpstream.frame import Stream
 from udpstream.scored import Scored
 from udpstream.scoring import CORRECT, LIMBS, Hint, Result
@@ -77,6 +78,7 @@ def scored_of(
     landmarks: Landmarks | None = None,
     reference: Landmarks | None = None,
     result: Result | None = None,
+    final: Summary | None = None,
 ) -> Scored:
     """A scored frame with a plain grey picture; its time is its number by the rate."""
     time_s = number / rate
@@ -86,10 +88,11 @@ def scored_of(
         stream=stream or make_stream(),
         frame=number,
         time_s=time_s,
-        image_bgr=image_bgr,
+        size_wh=size_wh,
+        picture=lambda: image_bgr,
         landmarks=landmarks,
-        aspect=size_wh[0] / size_wh[1],
         result=result or result_of(time_s),
+        final=final,
         reference=reference,
         reference_aspect=1.0,
         seconds=0.02,

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 from tests.cli_tools import Commands, wait_until
+from tests.judge_tools import Judge, always
+from tests.performance_tools import reference_of
 from tests.pose_tools import require_model
 from tests.screen_tools import MISSING_TOOLS
 from tests.test_cli_window import press_close_button, wait_for_windows, windows, xdotool
-from udpstream import Frame, Receiver, Stream
 from udpstream.adapters.reference_video import write_csv
 from udpstream.core.dancer.dance import PERIOD_S
 from udpstream.core.dancer.performer import Dancer
-from udpstream.core.ledger import StreamReport
 from udpstream.core.reference import Reference
 from udpstream.protocol import VERDICTS, Result
 
@@ -37,43 +37,6 @@ HINTED = Result(
 HOSTILE = Result(0, 0, reason="nobody \x1b[2J\x1b[31min view\r\n")
 
 
-class Judge:
-    """A sink that says of each frame what it is told to say."""
-
-    def __init__(self) -> None:
-        self.receiver: Receiver | None = None
-        self.answer: Result | None = None
-        self.told = 0
-        self.frames = 0
-
-    def deliver(self, frame: Frame) -> None:
-        self.frames += 1
-        if self.receiver is None or self.answer is None:
-            return
-        says = {name: getattr(self.answer, name) for name in Result.__slots__}
-        result = Result(**{**says, "epoch": frame.stream.epoch, "frame": frame.number})
-        self.told += self.receiver.send_result(frame.stream, result)
-
-    def ended(self, stream: Stream, report: StreamReport) -> None:
-        pass
-
-    def update(self, report: StreamReport) -> None:
-        pass
-
-
-@pytest.fixture
-def judge() -> Iterator[Judge]:
-    judge = Judge()
-    with Receiver("127.0.0.1", 0, sinks=[judge], queue_frames=0, say=lambda _: None) as receiver:
-        judge.receiver = receiver
-        yield judge
-
-
-def address_of(judge: Judge) -> str:
-    assert judge.receiver is not None
-    return judge.receiver.address
-
-
 # -- the window ------------------------------------------------------------------------
 
 
@@ -86,13 +49,13 @@ def quit_by_key(screen: str, window: str) -> None:
 def test_the_preview_shows_and_ends_the_sending(
     run: Commands, judge: Judge, screen: str, leave: Callable[[str, str], None]
 ) -> None:
-    judge.answer = HINTED
+    judge.says = always(HINTED)
     sender = run.start(
-        "send", address_of(judge), "--source", "dancer:5", "--size", "160x120", "--preview",
+        "send", judge.address, "--source", "dancer:5", "--size", "160x120", "--preview",
         display=screen,
     )  # fmt: skip
     wait_for_windows(sender, screen, 1)
-    wait_until(lambda: judge.told >= 10, "results on their way")
+    wait_until(lambda: len(judge.sent) >= 10, "results on their way")
     (window,) = windows(screen)
 
     def ended() -> bool:
@@ -109,15 +72,15 @@ def test_the_preview_shows_and_ends_the_sending(
 @needs_screen
 def test_bounds_end_the_sending_with_its_preview(run: Commands, judge: Judge, screen: str) -> None:
     options = ("--source", "test", "--size", "320x240", "--preview", "--frames", "20")
-    sender = run.start("send", address_of(judge), *options, display=screen)
+    sender = run.start("send", judge.address, *options, display=screen)
     assert sender.end() == 0
     assert sender.stdout.startswith("sent 20 frames")
-    wait_until(lambda: judge.frames == 20, "all frames")
+    wait_until(lambda: len(judge.streams) == 20, "all frames")
 
 
 def test_without_a_screen_it_says_so_and_goes_on(run: Commands, judge: Judge) -> None:
     options = ("--source", "test", "--size", "160x120", "--preview", "--frames", "5")
-    sender = run.start("send", address_of(judge), *options)
+    sender = run.start("send", judge.address, *options)
     assert sender.end() == 0
     assert "no window: no screen: DISPLAY is not set" in sender.stderr
     assert sender.stdout.startswith("sent 5 frames")
@@ -178,18 +141,18 @@ def lines_in(printed: str) -> list[str]:
 
 @needs_terminal
 def test_the_status_line_tells_what_is_said_of_the_performer(judge: Judge) -> None:
-    with terminal("send", address_of(judge), "--source", "test", "--size", "160x120") as sender:
+    with terminal("send", judge.address, "--source", "test", "--size", "160x120") as sender:
         wait_until(lambda: "receiver there" in sender.printed, "a receiver")
         assert "score" not in sender.printed  # most receivers give none
-        judge.answer = HINTED
+        judge.says = always(HINTED)
         line = "42  NOT CORRECT STEPS  right upper arm: 120 degrees too far forward"
         wait_until(lambda: line in lines_in(sender.printed), "the score")
-        judge.answer = HOSTILE
+        judge.says = always(HOSTILE)
         wait_until(lambda: "in view" in sender.printed, "the reason")
         assert "\x1b[2J" not in sender.printed
         assert "\x1b[31m" not in sender.printed
         before = len(sender.printed)
-        judge.answer = None
+        judge.says = lambda _: None
         wait_until(
             lambda: len(sender.printed) > before + 300 and "in view" not in sender.printed[-160:],
             "an end of what was said long ago",
@@ -213,3 +176,22 @@ def test_a_receiver_that_scores_tells_its_performer(run: Commands) -> None:
             lambda: re.search(r"\d+  (NOT )?CORRECT STEPS", sender.printed) is not None,
             "a score",
         )
+
+
+@needs_terminal
+def test_when_it_is_over_the_performer_keeps_the_result_in_view(run: Commands) -> None:
+    model = require_model()
+    write_csv(reference_of(2.5), run.folder / "dance.csv")
+    receiver = run.receive(
+        "--no-record", "--display", "off", "--score", "dance.csv", "--model", str(model)
+    )
+    with terminal("send", run.address, "--source", "dancer:5", "--size", "320x240") as sender:
+        receiver.wait_for_line("the reference has ended")
+        # Twice a second: for longer than a result that none follows is shown.
+        wait_until(lambda: len(over_in(sender.printed)) > 8, "the result of the session")
+        assert set(over_in(sender.printed)) == {over_in(sender.printed)[0]}
+
+
+def over_in(printed: str) -> list[str]:
+    """What is said of a session that is over, as often as it is said."""
+    return re.findall(r"\d+  (?:NOT )?CORRECT STEPS  ended   \w+", printed)

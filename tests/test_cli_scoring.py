@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -128,6 +129,20 @@ def test_a_video_for_a_reference_and_no_model(run: Commands) -> None:
     assert "5 delivered" in receiver.stdout
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_ctrl_c_ends_it_while_the_model_is_loaded(run: Commands, slow_mediapipe: Path) -> None:
+    (run.folder / "any.task").touch()
+    options = ("--score", "dance.csv", "--model", "any.task", "--display", "off")
+    receiver = run.start("receive", run.address, *options)
+    receiver.wait_for_line("loading the pose model")
+    wait_until(slow_mediapipe.exists, "the loading")
+    assert receiver.end(signal.SIGINT) == 0
+    assert receiver.stderr == "loading the pose model\n"
+    assert receiver.stdout == ""
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(slow_mediapipe.read_text()), 0)
+
+
 def test_a_frames_score_in_one_line() -> None:
     hint = Hint("left forearm", 38.0, "too low")
     result = result_of(1.0, 87.6, hint=hint, lag_s=0.32)
@@ -183,7 +198,9 @@ def test_a_dancer_is_scored_live_and_from_the_recording(run: Commands) -> None:
     assert result["scored_frames"] > 0
     assert result["scoring"]["reference"] == "dance.csv"
     assert (session / "result.png").stat().st_size > 10_000
-    assert len(frames_in(session / "scores.csv")) == result["frames"]
+    frames = frames_in(session / "scores.csv")
+    assert len(frames) == result["frames"]
+    assert frames[0] == 0  # the model was loaded before there was anything to listen for
     assert (session / "annotated.avi").stat().st_size > 10_000
     noted = content(session / "session.json")["score"]
     assert noted["mean_score"] == result["mean_score"]

@@ -6,24 +6,17 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli_tools import Commands, commands_in, pictures_in, wait_until
+from tests.cli_tools import Commands, pictures_in, wait_until
 from tests.pose_tools import require_model
 from udpstream.adapters.reference_video import read_csv
 from udpstream.core.dancer.dance import PERIOD_S
 
 _NO_SIGNALS = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Commands]:
-    with commands_in(tmp_path) as commands:
-        yield commands
 
 
 @pytest.fixture
@@ -64,6 +57,20 @@ def test_one_ctrl_c_ends_it_in_order(run: Commands) -> None:
     (session,) = run.sessions()
     assert told(session)["finished"] is True
     assert demo.stdout.count("frames") == 2
+
+
+@_NO_SIGNALS
+def test_ctrl_c_while_the_model_is_loaded_ends_it_quietly(
+    run: Commands, slow_mediapipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run.folder / "any.task").touch()
+    monkeypatch.setenv("UDPSTREAM_MODEL", "any.task")
+    demo = run.start("demo", "--seconds", "1", "--display", "off")
+    demo.wait_for_line("loading the pose model")
+    wait_until(slow_mediapipe.exists, "the loading")
+    assert demo.end(signal.SIGINT) == 0
+    assert demo.stdout == ""
+    assert "listening" not in demo.stderr
 
 
 @_NO_SIGNALS

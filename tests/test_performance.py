@@ -15,15 +15,16 @@ from tests.performance_tools import (
     TrueTracker,
     joints,
     numbered_frame,
-    numbered_picture,
     reference_of,
 )
+from tests.pose_tools import InThread, require_model
 from tests.pose_tools import pose_at as points_at
-from tests.pose_tools import require_model
 from tests.recording_tools import make_report, make_stream
 from udpstream.adapters.codec import encode
-from udpstream.adapters.pose_worker import FoundPose, Tracker
+from udpstream.adapters.pose_process import PoseProcess
+from udpstream.adapters.pose_worker import FoundPose, FrameTracker
 from udpstream.adapters.recorder import Recorder
+from udpstream.adapters.reference_video import Tracker
 from udpstream.adapters.sources.dancer import DancerSource
 from udpstream.adapters.video import VideoReader
 from udpstream.cli.rescoring import find_recording
@@ -73,7 +74,7 @@ class Bench:
         for number in numbers:
             frame = numbered_frame(stream, number)
             pose = find(number / RATE)
-            self.engine.found(FoundPose(frame, numbered_picture(number), pose, 0.0, 0.01))
+            self.engine.found(FoundPose(frame, pose, 0.0, 0.01))
         return self.scores.all[before:]
 
 
@@ -112,7 +113,7 @@ def test_capture_times_count_and_arrivals_where_there_are_none() -> None:
             frame = numbered_frame(STREAM, number)
             frame.received_at += late_s
             frame.captured_at = frame.captured_at if captured else None
-            bench.engine.found(FoundPose(frame, numbered_picture(number), None, 0.0, 0.01))
+            bench.engine.found(FoundPose(frame, None, 0.0, 0.01))
         assert bench.scores.all[1].time_s == pytest.approx(expected_s, abs=1e-4)
 
 
@@ -176,7 +177,7 @@ def test_somebody_who_leaves_and_returns() -> None:
     for number in range(30, 90):
         pose = None if number < 60 else find(number / RATE)
         frame = numbered_frame(STREAM, number)
-        bench.engine.found(FoundPose(frame, numbered_picture(number), pose, 0.0, 0.01))
+        bench.engine.found(FoundPose(frame, pose, 0.0, 0.01))
     scores = bench.scores.all
     assert {each.result.reason for each in scores[30:60]} == {NOBODY}
     assert {each.result.verdict for each in scores[30:60]} == {None}
@@ -243,12 +244,12 @@ def test_a_point_that_one_sample_lacks_is_where_the_other_has_it() -> None:
 
 @contextmanager
 def live(
-    tracker: Tracker | PoseError, reference: Reference, recorder: Recorder | None = None
+    tracker: FrameTracker | PoseError, reference: Reference, recorder: Recorder | None = None
 ) -> Iterator[tuple[Scoring, Scores, list[str]]]:
     """Scoring as a receiver's sink."""
     scores, said = Scores(), list[str]()
 
-    def make() -> Tracker:
+    def make() -> FrameTracker:
         if isinstance(tracker, PoseError):
             raise tracker
         return tracker
@@ -289,7 +290,7 @@ def test_a_recording_gives_the_numbers_of_the_live_path(tmp_path: Path) -> None:
     truth = joints(3, "left-forearm=30", "lag=0.4")
     recorder = Recorder(tmp_path, say=print)
     frames = [numbered_frame(STREAM, number) for number in range(75)]
-    with live(TrueTracker(truth), reference_of(), recorder) as (scoring, scores, said):
+    with live(InThread(TrueTracker(truth)), reference_of(), recorder) as (scoring, scores, said):
         play(scoring, scores, frames, recorder)
         assert scoring.counts(STREAM)["found"] == 75
         assert scoring.times_ms(STREAM)["result"]["p50"] is not None
@@ -304,6 +305,11 @@ def test_a_recording_gives_the_numbers_of_the_live_path(tmp_path: Path) -> None:
     assert last.hint.limb == "left forearm"
 
 
+def ready(process: PoseProcess) -> PoseProcess:
+    process.wait()
+    return process
+
+
 def test_a_recording_gives_the_numbers_of_the_live_path_with_mediapipe(tmp_path: Path) -> None:
     model = require_model()
     source = DancerSource(Dancer(3), (320, 240), RATE)
@@ -315,7 +321,7 @@ def test_a_recording_gives_the_numbers_of_the_live_path_with_mediapipe(tmp_path:
         payload = memoryview(encode(Codec.JPEG, picture, 80).tobytes())
         frame = numbered_frame(STREAM, number)
         frames.append(replace(frame, payload=payload, size_wh=(320, 240)))
-    with live(PoseTracker(model), reference_of(), recorder) as (scoring, scores, _):
+    with live(ready(PoseProcess(model)), reference_of(), recorder) as (scoring, scores, _):
         play(scoring, scores, frames, recorder)
     [summary] = recorder.recordings()
     with PoseTracker(model) as tracker:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from tests.score_tools import Landmarks, body, result_of, scored_of
 from udpstream.adapters import overlay
 from udpstream.adapters.pose_overlay import PoseOverlay, draw_limbs, draw_reference, limb_stroke
-from udpstream.adapters.score_words import Words, draw_words, words_of
+from udpstream.adapters.score_words import Words, draw_words, words_of, words_of_scored
 from udpstream.core.landmarks import PLACE
+from udpstream.core.pose.tally import Summary
 from udpstream.scoring import ENDED, LIMBS, NOBODY, Hint
 
 Image = NDArray[np.uint8]
@@ -275,6 +276,10 @@ def test_the_lag_in_words(lag_s: float | None, said: str) -> None:
     assert words_of(result_of(lag_s=lag_s)).detail == said
 
 
+def test_who_does_it_mirrored_is_told() -> None:
+    assert words_of(result_of(lag_s=0.0, mirrored=True)).detail == "great   in time   mirrored"
+
+
 def test_without_a_score_the_reason_is_said() -> None:
     assert words_of(result_of(score=None, reason=NOBODY)) == Words(
         reason="no score: nobody in view"
@@ -302,6 +307,20 @@ def test_words_stay_for_a_moment_and_colours_follow_each_frame() -> None:
     assert (pose != later_pose).any()
     assert (draw(30, 60.0, 35.0)[0] != words).any()
     assert (draw(31, None, 35.0)[0] != draw(30, 60.0, 35.0)[0]).any()  # at once
+
+
+def test_what_it_all_came_to_is_said_at_once() -> None:
+    drawing, fresh = PoseOverlay(), PoseOverlay()
+    canvas, later, alone = (plain((640, 480)) for _ in range(3))
+    drawing.draw(canvas, scored_of(0, size_wh=(640, 480), result=result_of(score=80.0)))
+    summary = Summary(300, 280, 49.96, 0.4, {}, {}, (), None, mirrored=False)
+    ended = result_of(score=None, reason=ENDED)
+    last = scored_of(1, size_wh=(640, 480), result=ended, final=summary)
+    assert words_of_scored(last) == Words("49", "NOT CORRECT STEPS", "ended   off")
+    drawing.draw(later, last)
+    fresh.draw(alone, last)
+    assert (later == alone).all()
+    assert (later != canvas).any()
 
 
 def test_a_pose_that_is_too_old_is_left_out() -> None:

@@ -6,24 +6,16 @@ import csv
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.cli_tools import Commands, commands_in, pictures_in
+from tests.cli_tools import Commands, pictures_in
 from tests.pose_tools import require_model, scene, write_video
 from udpstream.adapters.reference_video import read_csv
 from udpstream.cli.posing import load_reference
 
 KEYPOINTS = ",".join(str(value) for value in range(1, 37)) + "\n"
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Commands]:
-    with commands_in(tmp_path) as commands:
-        yield commands
 
 
 def ends_badly(run: Commands, *arguments: str) -> tuple[int, str]:

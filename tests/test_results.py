@@ -10,49 +10,20 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
+from tests.judge_tools import Judge, number_as_score
 from tests.test_receiver import picture, until
 from tests.test_sender import Ear
-from udpstream import Frame, Receiver, Sender, Stream
-from udpstream.core.ledger import StreamReport
+from udpstream import Receiver, Sender, Stream
 from udpstream.errors import DatagramError
 from udpstream.protocol import Hello, Result, Welcome, pack_control
 
 SMALL = picture(0)[:40, :40]
 
 
-class Judge:
-    """A sink that answers each frame with a result; the score tells the frame."""
-
-    def __init__(self) -> None:
-        self.receiver: Receiver | None = None
-        self.streams: list[Stream] = []
-        self.sent: list[int] = []
-
-    def deliver(self, frame: Frame) -> None:
-        assert self.receiver is not None
-        self.streams.append(frame.stream)
-        result = Result(frame.stream.epoch, frame.number, score=float(frame.number))
-        if self.receiver.send_result(frame.stream, result):
-            self.sent.append(frame.number)
-
-    def ended(self, stream: Stream, report: StreamReport) -> None:
-        pass
-
-    def update(self, report: StreamReport) -> None:
-        pass
-
-
 @pytest.fixture
-def judge() -> Iterator[Judge]:
-    judge = Judge()
-    with Receiver("127.0.0.1", 0, sinks=[judge], queue_frames=0) as receiver:
-        judge.receiver = receiver
-        yield judge
-
-
-def port_of(judge: Judge) -> int:
-    assert judge.receiver is not None
-    return judge.receiver.port
+def judge(judge: Judge) -> Judge:
+    judge.says = number_as_score
+    return judge
 
 
 def stream_of(judge: Judge, sender: Sender) -> Stream:
@@ -72,7 +43,7 @@ def score(sender: Sender) -> float | None:
 
 
 def test_each_frame_is_answered_in_order(judge: Judge) -> None:
-    with Sender("127.0.0.1", port_of(judge), codec="raw") as sender:
+    with Sender("127.0.0.1", judge.port, codec="raw") as sender:
         assert sender.result is None
         stream_of(judge, sender)
         shown = []
@@ -87,7 +58,7 @@ def test_each_frame_is_answered_in_order(judge: Judge) -> None:
 
 
 def test_results_are_forgotten_when_the_receiver_goes(judge: Judge) -> None:
-    with Sender("127.0.0.1", port_of(judge), codec="raw") as sender:
+    with Sender("127.0.0.1", judge.port, codec="raw") as sender:
         stream_of(judge, sender)
         assert until(lambda: sender.result is not None)
         assert judge.receiver is not None
@@ -96,7 +67,7 @@ def test_results_are_forgotten_when_the_receiver_goes(judge: Judge) -> None:
 
 
 def test_results_are_forgotten_when_no_more_come(judge: Judge) -> None:
-    with Sender("127.0.0.1", port_of(judge), codec="raw") as sender:
+    with Sender("127.0.0.1", judge.port, codec="raw") as sender:
         stream_of(judge, sender)
         assert until(lambda: sender.result is not None)
         assert until(lambda: sender.result is None)
@@ -117,6 +88,7 @@ def test_a_stream_that_is_over_is_told_nothing(judge: Judge) -> None:
 
 def test_a_classic_sender_is_told_nothing() -> None:
     judge = Judge()
+    judge.says = number_as_score
     with Receiver(
         "127.0.0.1", 0, wire="classic", classic_size_wh=(320, 240), sinks=[judge], queue_frames=0
     ) as receiver:
@@ -161,7 +133,7 @@ def test_many_threads_may_tell_results_while_frames_come(judge: Judge) -> None:
 
 
 def test_what_does_not_fit_the_wire_is_refused(judge: Judge) -> None:
-    with Sender("127.0.0.1", port_of(judge), codec="raw") as sender:
+    with Sender("127.0.0.1", judge.port, codec="raw") as sender:
         stream = stream_of(judge, sender)
         time.sleep(0.2)  # so that it is admitted
         assert judge.receiver is not None

@@ -27,7 +27,7 @@ RATE = 15.0
 @pytest.fixture(scope="module")
 def session() -> tuple[list[Scored], Summary]:
     """Three seconds of a dancer, whom nobody sees in the last half second."""
-    truth = joints(3, "left-forearm=30")
+    truth = joints(3, "left-forearm=60")
     reference = reference_of()
     scores = Scores()
     performance = Performance(STREAM, reference, ScoringOptions().scorer(reference))

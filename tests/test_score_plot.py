@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.score_tools import body, result_of, scored_of
-from udpstream.adapters.score_plot import MAX_BINS, Curves, ScorePlot, WorstMoments
+from udpstream.adapters.score_plot import MAX_BINS, Curves, ScorePlot, WorstMoments, draw_page
 from udpstream.core.pose.tally import WORST_MOMENTS, Summary, Tally
 from udpstream.errors import PoseError
 from udpstream.scored import Scored
@@ -95,7 +95,7 @@ def page_of(*scores: Scored, camera: str = "192.0.2.7") -> np.ndarray:
     plot = ScorePlot()
     for each in scores:
         plot.add(each)
-    png = plot.png(summary_of(*scores), camera, "dance.csv")
+    png = draw_page(plot.page(summary_of(*scores), camera, "dance.csv"))
     page = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
     assert page is not None
     return page
@@ -128,7 +128,7 @@ def test_without_matplotlib_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(PoseError, match="pip install"):
-        ScorePlot().png(summary_of(), "192.0.2.7", "dance.csv")
+        draw_page(ScorePlot().page(summary_of(), "192.0.2.7", "dance.csv"))
 
 
 def test_who_is_lost_all_along_is_shown_so_all_along() -> None:

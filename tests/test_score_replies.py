@@ -5,10 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.recording_tools import make_frame, make_stream
 from udpstream import scoring
-from udpstream.adapters.score_replies import ScoreReplies, reply_of, result_of
+from udpstream.adapters.score_replies import ScoreReplies, reply_of, result_of, words_of_reply
+from udpstream.adapters.score_words import Words
 from udpstream.core.pose.limbs import Hint
 from udpstream.core.pose.scale import GRADES
+from udpstream.core.pose.tally import Summary
 from udpstream.frame import Stream
 from udpstream.protocol import Result, pack_control, parse_control
 from udpstream.scored import Scored, ScoreSink
@@ -20,11 +23,11 @@ REASONS = (
 )  # fmt: skip
 
 
-def scored_of(result: scoring.Result, frame: int = 7) -> Scored:
+def scored_of(result: scoring.Result, frame: int = 7, final: Summary | None = None) -> Scored:
     return Scored(
-        stream=STREAM, frame=frame, time_s=result.time_s, image_bgr=np.zeros((2, 2, 3), np.uint8),
-        landmarks=None, aspect=1.0, result=result, reference=None, reference_aspect=1.0,
-        seconds=0.01,
+        stream=STREAM, frame=frame, time_s=result.time_s, size_wh=(2, 2),
+        picture=lambda: np.zeros((2, 2, 3), np.uint8), landmarks=None, result=result, final=final,
+        reference=None, reference_aspect=1.0, seconds=0.01,
     )  # fmt: skip
 
 
@@ -78,10 +81,46 @@ def test_what_a_later_version_may_leave_out() -> None:
     assert result_of(Result(1, 7, score=50.0, reason="stray")).reason is None
 
 
-def test_each_result_is_sent_once_and_the_last_one_thrice() -> None:
-    sent: list[tuple[Stream, int, bool]] = []
+FINAL = Summary(300, 280, 83.4, 0.98, {}, {}, (), 0.1, mirrored=True)
+
+
+def sent_by(replies: ScoreReplies) -> list[tuple[Stream, Result]]:
+    sent: list[tuple[Stream, Result]] = []
+    replies.connect(lambda stream, result: sent.append((stream, result)))
+    return sent
+
+
+def test_each_result_is_sent_once() -> None:
     replies = ScoreReplies()
-    replies.connect(lambda stream, result: sent.append((stream, result.frame, result.ended)))
+    sent = sent_by(replies)
     replies.scored(scored_of(scoring.Result(0.0, score=50.0), frame=2**32 + 1))
-    replies.scored(scored_of(scoring.Result(0.1, reason=scoring.ENDED), frame=9))
-    assert sent == [(STREAM, 1, False), *[(STREAM, 9, True)] * 3]
+    for number in range(90):
+        replies.remind(make_frame(STREAM, number))
+    assert [(stream, result.frame, result.ended) for stream, result in sent] == [(STREAM, 1, False)]
+
+
+def test_the_last_result_is_that_of_the_session_and_is_said_again_while_frames_come() -> None:
+    replies = ScoreReplies()
+    sent = sent_by(replies)
+    ended = scoring.Result(10.0, reason=scoring.ENDED, mirrored=True)
+    replies.scored(scored_of(ended, frame=7, final=FINAL))
+    for number in range(8, 98):  # three seconds
+        replies.remind(make_frame(STREAM, number))
+        replies.remind(make_frame(make_stream(2), number))
+    frames = [result.frame for _, result in sent]
+    assert frames == [7, 8, 38, 68]
+    for stream, result in sent:
+        assert stream == STREAM
+        told = parse_control(pack_control(result))
+        assert told == Result(
+            0x1234, result.frame, score=83.4, verdict=scoring.CORRECT, grade="great",
+            mirrored=True, ended=True,
+        )  # fmt: skip
+        assert words_of_reply(told) == Words("83", "CORRECT STEPS", "ended   great")
+
+
+def test_the_end_of_a_session_without_a_score_is_told_too() -> None:
+    ended = scored_of(
+        scoring.Result(10.0, reason=scoring.ENDED), final=replace(FINAL, scored=0, mean_score=None)
+    )
+    assert words_of_reply(reply_of(ended)) == Words(reason="the reference has ended")

@@ -19,7 +19,7 @@ from udpstream.core.pose.landmarks import JOINT, JOINTS, MIRRORED, joints_of, mi
 from udpstream.core.pose.limbs import LIMBS, Hint, bones_of, hint_of, limb_errors, usual_lengths
 from udpstream.core.pose.match import compare, compare_pairs, errors
 from udpstream.core.pose.scale import Scale, grade_of, verdict_of
-from udpstream.core.pose.tally import APART_S, WORST_MOMENTS, Tally
+from udpstream.core.pose.tally import APART_S, WORST_MOMENTS, Moment, Tally
 from udpstream.core.pose.template import (
     MAX_GAP_S,
     STEP_S,
@@ -476,6 +476,15 @@ def test_the_worst_moments_are_apart_few_and_among_them_the_worst(seed: int) -> 
     assert min(each.score for each in summary.worst) == scores.min()
     assert np.diff([each.time_s for each in summary.worst]).min() >= APART_S
     assert summary.correct_share == pytest.approx((scores >= 50).mean())
+
+
+def test_a_perfect_moment_is_none_of_the_worst() -> None:
+    tally = Tally()
+    for number in range(600):
+        tally.add(number / 10, 90.0 + number % 10, None, {}, correct=True)
+    assert tally.summary(lag_s=None, mirrored=False).worst == ()
+    tally.add(70.0, 89.9, None, {}, correct=True)
+    assert tally.summary(lag_s=None, mirrored=False).worst == (Moment(70.0, 89.9),)
 
 
 def test_an_empty_session_has_a_summary() -> None:

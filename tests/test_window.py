@@ -564,6 +564,22 @@ def test_the_latest_score_is_drawn_on_the_latest_frame(
     assert drawn == [(0, True), (0, True), (2, True)]
 
 
+def test_a_score_does_not_wait_long_for_the_next_picture(
+    scored_bench: ScoredBench, drawn: list[tuple[int, bool]]
+) -> None:
+    stream = stream_of()
+    scored_bench.frame(stream, 0)
+    scored_bench.score(stream, 0)
+    scored_bench.step(0.04)
+    assert drawn == []  # the next picture may be there at once
+    scored_bench.step(0.02)
+    scored_bench.step(0.2)
+    assert drawn == [(0, True)]
+    scored_bench.score(stream, 1)
+    scored_bench.step(5.0)
+    assert drawn == [(0, True)]  # the camera is silent, and its picture dimmed
+
+
 def test_a_pose_that_is_too_old_is_dropped_and_then_its_score(
     scored_bench: ScoredBench, drawn: list[tuple[int, bool]]
 ) -> None:

@@ -9,31 +9,30 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from udpstream.adapters.pose_worker import FoundPose, PoseWorker, Tracker
+from udpstream.adapters.codec import decode
+from udpstream.adapters.pose_worker import FoundPose, FrameTracker, PoseWorker
+from udpstream.adapters.reference_video import Tracker
 from udpstream.core.histogram import Histogram
 from udpstream.core.ledger import StreamReport
 from udpstream.core.pose.tally import Summary
 from udpstream.core.reference import Reference
+from udpstream.core.tallies import ByStream
 from udpstream.core.timeline import FrameTimes
 from udpstream.frame import Frame, Stream
 from udpstream.scored import Scored, ScoreSink
 from udpstream.scoring import WINDOW_S, Metric, Mirror, Scorer, Sync
 
-_MAX_KEPT = 256  # streams, whose summaries and times take 16 KB each
 _SUMMARY_PERIOD_S = 1.0
 # Of a time in seconds. Clocks and containers differ in those behind them, and the same
 # frames are to have the same scores.
 _TIME_DIGITS = 4
-
-_Kept = TypeVar("_Kept")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +81,8 @@ class Performance:
         self,
         frame: int,
         time_s: float,
-        image_bgr: NDArray[np.uint8],
+        size_wh: tuple[int, int],
+        picture: Callable[[], NDArray[np.uint8]],
         landmarks: NDArray[np.float32] | None,
         pose_s: float,
     ) -> Scored:
@@ -91,23 +91,24 @@ class Performance:
         Args:
             frame: its number.
             time_s: its time on the session's axis, which begins with the first frame.
-            image_bgr: `(H, W, 3)` uint8 BGR, its picture.
+            size_wh: its picture's width and height in pixels.
+            picture: gives that picture, `(H, W, 3)` uint8 BGR.
             landmarks: `(33, 4)` as a tracker found them; None: nobody.
             pose_s: how long it took to find them.
         """
         begun_s = time.perf_counter()
-        aspect = image_bgr.shape[1] / image_bgr.shape[0]
         time_s = round(time_s, _TIME_DIGITS)
-        result = self._scorer.push(time_s, landmarks, aspect)
+        result = self._scorer.push(time_s, landmarks, size_wh[0] / size_wh[1])
         self.over = result.ended
         return Scored(
             stream=self.stream,
             frame=frame,
             time_s=time_s,
-            image_bgr=image_bgr,
+            size_wh=size_wh,
+            picture=picture,
             landmarks=landmarks,
-            aspect=aspect,
             result=result,
+            final=self.summary() if result.ended else None,
             reference=pose_at(self._reference, result.reference_s),
             reference_aspect=self._reference.aspect,
             seconds=pose_s + time.perf_counter() - begun_s,
@@ -139,7 +140,9 @@ def perform(
         begun_s = time.perf_counter()
         landmarks = tracker.find(image_bgr)
         pose_s = time.perf_counter() - begun_s
-        scored = performance.push(number, time_s, image_bgr, landmarks, pose_s)
+        size_wh = image_bgr.shape[1], image_bgr.shape[0]
+        picture = partial(np.asarray, image_bgr)
+        scored = performance.push(number, time_s, size_wh, picture, landmarks, pose_s)
         for sink in sinks:
             sink.scored(scored)
         if performance.over:
@@ -186,25 +189,25 @@ class Performances:
         self._say = say
         self._clock = clock
         self._lock = threading.Lock()  # guards the sinks, and what follows
-        self._sessions: OrderedDict[Stream, _Session] = OrderedDict()
-        self._records: OrderedDict[Stream, _Record] = OrderedDict()
+        self._sessions: ByStream[_Session] = ByStream()
+        self._records: ByStream[_Record] = ByStream()
 
     # On the receive thread
 
     def begin(self, frame: Frame) -> None:
         """Set a stream's clock by its first frame, which may never be scored."""
-        if frame.stream in self._sessions:
-            return
-        times = FrameTimes()
-        times.time_s(frame.captured_at, frame.received_at)
         with self._lock:
-            _put(self._sessions, frame.stream, _Session(times))
+            if self._sessions.get(frame.stream) is None:
+                times = FrameTimes()
+                times.time_s(frame.captured_at, frame.received_at)
+                self._sessions.put(frame.stream, _Session(times))
 
     # On any thread
 
     def latest(self, stream: Stream) -> Scored | None:
         """Return the latest scored frame of a live stream; None before the first."""
-        session = self._sessions.get(stream)
+        with self._lock:
+            session = self._sessions.get(stream)
         return None if session is None else session.latest
 
     def summary(self, stream: Stream) -> Summary | None:
@@ -225,22 +228,28 @@ class Performances:
         """Score a frame, and hand it on."""
         stream = pose.frame.stream
         self.begin(pose.frame)
-        session = self._sessions[stream]
+        with self._lock:
+            session = self._sessions.get(stream)
+        if session is None:  # so many others began meanwhile
+            return
         if session.performance is None:
             session.performance = Performance(stream, self._reference, self._take_scorer())
         performance = session.performance
         if performance.over:
             return
         time_s = session.times.time_s(pose.frame.captured_at, pose.frame.received_at)
+        frame = pose.frame
+        # Not `frame.image`, which keeps the picture as long as a recorder keeps the frame.
+        picture = partial(decode, frame.codec, frame.payload, frame.size_wh)
         scored = performance.push(
-            pose.frame.number, time_s, pose.image_bgr, pose.landmarks, pose.pose_s
+            frame.number, time_s, frame.size_wh, picture, pose.landmarks, pose.pose_s
         )
         session.latest = scored
         now_s = self._clock()
         with self._lock:
             session.record.results.add(now_s - pose.delivered_at)
-            _put(self._sessions, stream, session)
-            _put(self._records, stream, session.record)
+            self._sessions.put(stream, session)
+            self._records.put(stream, session.record)
         self._tell(lambda sink: sink.scored(scored))
         if scored.result.ended:
             self._finish(session, performance)
@@ -248,10 +257,16 @@ class Performances:
             session.summary_s = now_s + _SUMMARY_PERIOD_S
             session.record.summary = performance.summary()
 
+    def wants(self, stream: Stream) -> bool:
+        """Tell whether more of a stream is to be scored, which is so until its reference ends."""
+        with self._lock:
+            session = self._sessions.get(stream)
+        return session is None or session.performance is None or not session.performance.over
+
     def ended(self, stream: Stream) -> None:
         """End a stream's session, unless its reference has."""
         with self._lock:
-            session = self._sessions.pop(stream, None)
+            session = self._sessions.pop(stream)
         if session is None or session.performance is None:
             return
         if not session.performance.over:
@@ -292,12 +307,16 @@ class Scoring:
     def __init__(
         self,
         performances: Performances,
-        make_tracker: Callable[[], Tracker],
+        make_tracker: Callable[[], FrameTracker],
         say: Callable[[str], None],
     ) -> None:
         """Begin to make a tracker: see `PoseWorker`."""
         self.performances = performances
         self._worker = PoseWorker(make_tracker, performances, say)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for the first tracker; return whether it is there, or is known not to come."""
+        return self._worker.wait(timeout_s)
 
     def deliver(self, frame: Frame) -> None:
         """Have a frame's pose found, if there is time for it."""
@@ -351,14 +370,6 @@ class _Session:
     latest: Scored | None = None
     record: _Record = field(default_factory=_Record)
     summary_s: float = float("-inf")
-
-
-def _put(kept: OrderedDict[Stream, _Kept], stream: Stream, value: _Kept) -> None:
-    """Keep something of a stream; what was not used for the longest time gives way."""
-    kept[stream] = value
-    kept.move_to_end(stream)
-    while len(kept) > _MAX_KEPT:
-        kept.popitem(last=False)
 
 
 def pose_at(reference: Reference, time_s: float | None) -> NDArray[np.float32] | None:

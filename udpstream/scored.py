@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,10 +22,13 @@ class Scored:
         stream: the stream that it belongs to.
         frame: its number in the stream.
         time_s: its capture time on the session's axis, which begins with the first frame.
-        image_bgr: `(H, W, 3)` uint8 BGR, its picture; may be read-only.
+        size_wh: its picture's width and height in pixels.
+        picture: gives that picture, `(H, W, 3)` uint8 BGR, which may be read-only. A live one
+            is decoded anew each time, since few are wanted.
         landmarks: `(33, 4)` float32, x and y in shares of the picture; None: nobody.
-        aspect: the picture's width by its height.
         result: the score, or why there is none.
+        final: what the session came to, with the frame at which its reference has ended;
+            None with all others.
         reference: `(33, 4)` float32, the reference's pose at `result.reference_s`, in shares
             of its own picture; None where there is none.
         reference_aspect: that picture's width by its height.
@@ -34,13 +38,19 @@ class Scored:
     stream: Stream
     frame: int
     time_s: float
-    image_bgr: NDArray[np.uint8]
+    size_wh: tuple[int, int]
+    picture: Callable[[], NDArray[np.uint8]]
     landmarks: NDArray[np.float32] | None
-    aspect: float
     result: Result
+    final: Summary | None
     reference: NDArray[np.float32] | None
     reference_aspect: float
     seconds: float
+
+    @property
+    def aspect(self) -> float:
+        """The picture's width by its height."""
+        return self.size_wh[0] / self.size_wh[1]
 
 
 class ScoreSink(Protocol):

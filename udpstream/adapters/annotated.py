@@ -175,7 +175,7 @@ class _Annotation:
                 self._skipped += 1
                 return
             self._queue.append(scored)
-            self._queued_bytes += scored.image_bgr.nbytes
+            self._queued_bytes += _decoded_bytes(scored)
             self._changed.notify_all()
 
     def finish(self) -> None:
@@ -201,7 +201,7 @@ class _Annotation:
     def _has_room(self, scored: Scored) -> bool:
         return not self._queue or (
             len(self._queue) < MAX_QUEUED_FRAMES
-            and self._queued_bytes + scored.image_bgr.nbytes <= MAX_QUEUED_BYTES
+            and self._queued_bytes + _decoded_bytes(scored) <= MAX_QUEUED_BYTES
         )
 
     # -- the thread -----------------------------------------------------------------
@@ -237,7 +237,7 @@ class _Annotation:
                     return
                 scored = self._queue.popleft() if self._queue else None
                 if scored is not None:
-                    self._queued_bytes -= scored.image_bgr.nbytes
+                    self._queued_bytes -= _decoded_bytes(scored)
                     self._changed.notify_all()
             # A recording is read faster or slower than it was made: its own time counts.
             now_s = scored.time_s if self._waits and scored is not None else time.monotonic()
@@ -254,14 +254,19 @@ class _Annotation:
 
     def _drawn(self, scored: Scored) -> Frame:
         """Return a scored frame with its overlay, as a frame to be recorded."""
-        height, width = scored.image_bgr.shape[:2]
-        canvas_bgr = overlay.canvas(scored.image_bgr, (width, height))
+        canvas_bgr = overlay.canvas(scored.picture(), scored.size_wh)
         self._overlay.draw(canvas_bgr, scored)
         fields = f"frame {scored.frame}", f"{scored.time_s:.2f} s"
         overlay.draw_line(canvas_bgr, overlay.FIELD_GAP.join(fields))
         payload = encode(Codec.JPEG, canvas_bgr, _QUALITY).data
         # Only the differences of times count here: they begin with the session.
         return Frame(
-            scored.stream, scored.frame, Codec.JPEG, (width, height), payload,
+            scored.stream, scored.frame, Codec.JPEG, scored.size_wh, payload,
             captured_at=None, received_at=scored.time_s, latency_s=None,
         )  # fmt: skip
+
+
+def _decoded_bytes(scored: Scored) -> int:
+    """Return what a frame's picture takes; a live one is kept as it came, and takes less."""
+    width, height = scored.size_wh
+    return 3 * width * height

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udpstream.adapters import overlay
-from udpstream.adapters.score_words import Words, draw_words, margin_px, words_of
+from udpstream.adapters.score_words import Words, draw_words, margin_px, words_of_scored
 from udpstream.adapters.skeleton import (
     Colour,
     Points,
@@ -171,8 +171,8 @@ class PoseOverlay:
         return self._at_left
 
     def _words_now(self, scored: Scored) -> Words:
-        words = words_of(scored.result)
-        is_other = bool(words.reason) != bool(self._words.reason)
+        words = words_of_scored(scored)
+        is_other = bool(words.reason) != bool(self._words.reason) or scored.final is not None
         if is_other or not 0 <= scored.time_s - self._words_s < _WORDS_S:
             self._words, self._words_s = words, scored.time_s
         return self._words

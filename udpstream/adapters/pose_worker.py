@@ -1,15 +1,13 @@
 """A sink that finds the pose in each camera's latest frame, on threads of its own.
 
 The receive thread only leaves a frame in a slot, where the next one may take its place. All
-else is done on one thread a stream: making the tracker, decoding, finding, and handing the
-result on. So the link never waits for MediaPipe, nor one camera for another.
+else is done on one thread a stream: making the tracker, having the pose found, and handing
+the result on. So the link never waits for MediaPipe, nor one camera for another.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +17,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from udpstream.adapters.codec import decode
 from udpstream.core.cadence import Cadence
 from udpstream.core.histogram import Histogram
 from udpstream.core.ledger import StreamReport
@@ -28,16 +25,14 @@ from udpstream.errors import FrameError, PoseError
 from udpstream.frame import Frame, Stream
 from udpstream.slot import LatestSlot
 
-MAX_STREAMS = 4  # at once; a tracker takes a core at 60 frames a second, and 160 MB
-
-_NICER = 5  # a third of the share that others have of a core that all want
+MAX_STREAMS = 4  # at once; a tracker takes a core at 60 frames a second, and 300 MB
 
 
-class Tracker(Protocol):
-    """Finds poses in one stream; `pose.PoseTracker` is the real one."""
+class FrameTracker(Protocol):
+    """Finds poses in one stream; `pose_process.PoseProcess` is the real one."""
 
-    def find(self, image_bgr: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-        """Find the pose in the next picture."""
+    def find(self, frame: Frame) -> NDArray[np.float32] | None:
+        """Find the pose in the next frame; may raise FrameError and PoseError."""
 
     def close(self) -> None:
         """Let go of the model."""
@@ -49,22 +44,15 @@ class FoundPose:
 
     Attributes:
         frame: the frame; its `stream` and `number` say which.
-        image_bgr: `(H, W, 3)` uint8 BGR, its picture as decoded; may be read-only.
         landmarks: `(33, 4)` float32 as of `PoseTracker.find`; None: nobody.
         delivered_at: when the receiver delivered the frame, by `time.monotonic`.
         pose_s: how long decoding and finding took.
     """
 
     frame: Frame
-    image_bgr: NDArray[np.uint8]
     landmarks: NDArray[np.float32] | None
     delivered_at: float
     pose_s: float
-
-    @property
-    def aspect(self) -> float:
-        """The picture's width over its height."""
-        return self.frame.size_wh[0] / self.frame.size_wh[1]
 
 
 class PoseSink(Protocol):
@@ -77,13 +65,16 @@ class PoseSink(Protocol):
     def found(self, pose: FoundPose) -> None:
         """Take the result of one frame. Numbers rise within a stream; some may be missing."""
 
+    def wants(self, stream: Stream) -> bool:
+        """Tell, after `found`, whether poses of further frames are wanted."""
+
     def ended(self, stream: Stream) -> None:
         """The stream ended, and its last pose has been handed on."""
 
 
 @dataclass(slots=True)
 class _Tally:
-    """Counts of one stream. delivered = all four + at most 2 in hand."""
+    """Counts of one stream. delivered = all four + at most 2 in hand, while poses are wanted."""
 
     found: int = 0
     nobody: int = 0
@@ -100,6 +91,7 @@ class _Work:
     thread: threading.Thread
     slot: LatestSlot[tuple[Frame, float]]
     cadence: Cadence
+    over: bool = False  # no more poses are wanted of it
 
 
 class PoseWorker:
@@ -114,7 +106,7 @@ class PoseWorker:
 
     def __init__(
         self,
-        make_tracker: Callable[[], Tracker],
+        make_tracker: Callable[[], FrameTracker],
         sink: PoseSink,
         say: Callable[[str], None],
         *,
@@ -136,7 +128,7 @@ class PoseWorker:
         self._clock = clock
         self._lock = threading.Lock()
         self._making = threading.Lock()  # one at a time: two would fetch one model twice
-        self._spare: Tracker | None = None  # guarded by that lock
+        self._spare: FrameTracker | None = None  # guarded by that lock
         self._works: dict[Stream, _Work] = {}  # guarded by the lock
         self._leaving: list[_Work] = []  # ended, but not finished; guarded by it too
         self._tallies = Tallies(_Tally)  # and so are these
@@ -144,6 +136,11 @@ class PoseWorker:
         self._closed = False
         self._ahead = threading.Thread(target=self._make_spare, name="pose", daemon=True)
         self._ahead.start()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for the first tracker; return whether it is there, or is known not to come."""
+        self._ahead.join(timeout_s)
+        return not self._ahead.is_alive()
 
     # On the receive thread
 
@@ -153,6 +150,8 @@ class PoseWorker:
         with self._lock:
             work = self._work_of(frame.stream)
             if work is not None:
+                if work.over:
+                    return
                 work.cadence.add(delivered_at)
             if work is None or work.slot.closed or work.slot.put((frame, delivered_at)):
                 self._tallies.keep(frame.stream).skipped += 1
@@ -214,62 +213,72 @@ class PoseWorker:
                 self._said_too_many = True
                 self._say(f"poses are found in {MAX_STREAMS} streams at once: others have none")
             return None
-        slot: LatestSlot[tuple[Frame, float]] = LatestSlot()
-        cadence = Cadence()
         thread = threading.Thread(
-            target=self._run,
-            args=(stream, slot, cadence),
-            name=f"pose {stream.camera}",
-            daemon=True,
+            target=lambda: self._run(stream, begun), name=f"pose {stream.camera}", daemon=True
         )
-        work = self._works[stream] = _Work(thread, slot, cadence)
+        begun = self._works[stream] = _Work(thread, LatestSlot(), Cadence())
         thread.start()
-        return work
+        return begun
 
     # On the worker's own threads
 
     def _make_spare(self) -> None:
-        _give_way()  # with the tracker's own threads, which begin as this one is
+        """Have a tracker ready for the stream that comes next."""
         with self._making:
+            with self._lock:
+                wanted = self._spare is None and not self._closed and self.failure is None
+            if not wanted:
+                return
             try:
                 self._spare = self._make_tracker()
             except PoseError as error:
                 self._fail(error)
 
-    def _take_tracker(self) -> Tracker:
+    def _take_tracker(self) -> FrameTracker:
         with self._making:
             spare, self._spare = self._spare, None
             return self._make_tracker() if spare is None else spare
 
-    def _run(self, stream: Stream, slot: LatestSlot[tuple[Frame, float]], cadence: Cadence) -> None:
-        _give_way()
+    def _run(self, stream: Stream, work: _Work) -> None:
         try:
-            with contextlib.closing(self._take_tracker()) as tracker:
-                while (taken := slot.take()) is not None:
-                    wait_s = cadence.wait_s(taken[1], self._clock())
-                    if wait_s and (fresher := slot.take(wait_s)) is not None:
-                        taken = fresher
-                        with self._lock:
-                            self._tallies.keep(stream).skipped += 1
-                    self._find(tracker, *taken)
+            self._follow(stream, work)
         except PoseError as error:
             self._fail(error)
         finally:
             with self._lock:
-                slot.close()
-                self._tallies.keep(stream).skipped += slot.take() is not None
+                work.slot.close()
+                self._tallies.keep(stream).skipped += work.slot.take() is not None
             self._sink.ended(stream)
+        self._make_spare()
 
-    def _find(self, tracker: Tracker, frame: Frame, delivered_at: float) -> None:
+    def _follow(self, stream: Stream, work: _Work) -> None:
+        """Have poses found until the stream ends."""
+        slot = work.slot
+        with contextlib.closing(self._take_tracker()) as tracker:
+            while (taken := slot.take()) is not None:
+                wait_s = work.cadence.wait_s(taken[1], self._clock())
+                if wait_s and (fresher := slot.take(wait_s)) is not None:
+                    taken = fresher
+                    with self._lock:
+                        self._tallies.keep(stream).skipped += 1
+                self._find(tracker, *taken)
+                if not self._sink.wants(stream):
+                    with self._lock:
+                        work.over = True
+                    break
+        if work.over:
+            self._make_spare()
+        while slot.take() is not None:  # one that came before it was known to be over
+            pass
+
+    def _find(self, tracker: FrameTracker, frame: Frame, delivered_at: float) -> None:
         begun_at = self._clock()
         try:
-            # Not `frame.image`, which keeps the picture as long as a recorder keeps the frame.
-            image_bgr = decode(frame.codec, frame.payload, frame.size_wh)
+            landmarks = tracker.find(frame)
         except FrameError:  # the window says so, and the recorder
             with self._lock:
                 self._tallies.keep(frame.stream).undecodable += 1
             return
-        landmarks = tracker.find(image_bgr)
         done_at = self._clock()
         with self._lock:
             tally = self._tallies.keep(frame.stream)
@@ -277,7 +286,7 @@ class PoseWorker:
             tally.nobody += landmarks is None
             tally.pose.add(done_at - begun_at)
             tally.latency.add(done_at - delivered_at)
-        self._sink.found(FoundPose(frame, image_bgr, landmarks, delivered_at, done_at - begun_at))
+        self._sink.found(FoundPose(frame, landmarks, delivered_at, done_at - begun_at))
 
     def _fail(self, error: PoseError) -> None:
         with self._lock:
@@ -285,12 +294,3 @@ class PoseWorker:
                 return
             self.failure = str(error)
         self._say(f"no poses from here on: {error}")
-
-
-def _give_way() -> None:
-    """Have the link's threads go first where cores are few: under Linux each has its own rank."""
-    if sys.platform == "linux":
-        thread = threading.get_native_id()
-        with contextlib.suppress(OSError):
-            rank = os.getpriority(os.PRIO_PROCESS, thread)
-            os.setpriority(os.PRIO_PROCESS, thread, min(rank + _NICER, 19))

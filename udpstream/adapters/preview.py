@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udpstream.adapters import overlay
-from udpstream.adapters.score_replies import result_of
-from udpstream.adapters.score_words import Words, draw_words, words_of
+from udpstream.adapters.score_replies import words_of_reply
+from udpstream.adapters.score_words import Words, draw_words
 from udpstream.adapters.screen import HighGui
 from udpstream.adapters.window import POLL_S, QUIT_KEYS, Gui, first_size
 from udpstream.protocol import Result
@@ -109,7 +109,7 @@ class Preview:
 
     def _settled(self, result: Result | None) -> Words | None:
         """The words to show: those that are shown already, for a moment."""
-        words = None if result is None else _drawable(words_of(result_of(result)))
+        words = None if result is None else _drawable(words_of_reply(result))
         now_s = self._clock()
         was_scored = self._words is not None and bool(self._words.score)
         is_scored = words is not None and bool(words.score)

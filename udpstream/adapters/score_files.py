@@ -7,17 +7,17 @@ import csv
 import json
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
 from udpstream.adapters.recorder import Recorder, make_folder, session_name
-from udpstream.adapters.score_plot import ScorePlot
+from udpstream.adapters.score_plot import Page, ScorePlot, draw_page
 from udpstream.adapters.whole_file import whole_file
 from udpstream.core.pose.scale import grade_of, verdict_of
 from udpstream.core.pose.tally import Summary
 from udpstream.core.reference import HEADER as REFERENCE_HEADER
+from udpstream.core.tallies import ByStream
 from udpstream.errors import PoseError, RecordingError, UdpStreamError
 from udpstream.frame import Stream
 from udpstream.scored import Scored
@@ -27,7 +27,6 @@ SCORES = "scores.csv"
 RESULT = "result.json"
 PLOT = "result.png"
 
-_MAX_KEPT = 256  # streams whose folders are remembered
 _HEAD = (
     "frame", "time_s", "reference_s", "lag_s", "score", "verdict", "grade", "reason", "hint",
     "mirrored",
@@ -52,7 +51,7 @@ class ScoreFolders:
         self._directory = directory
         self._recorder = recorder
         self._lock = threading.Lock()
-        self._made: OrderedDict[Stream, Path] = OrderedDict()
+        self._made: ByStream[Path] = ByStream()
 
     def __call__(self, stream: Stream) -> Path:
         """Return the folder, which exists; it may wait for the disk.
@@ -66,11 +65,11 @@ class ScoreFolders:
                 raise RecordingError("there is no folder for them, nor for the recording")
             return folder
         with self._lock:
-            if stream not in self._made:
-                self._made[stream] = self._make(stream)
-                if len(self._made) > _MAX_KEPT:
-                    self._made.popitem(last=False)
-            return self._made[stream]
+            folder = self._made.get(stream)
+            if folder is None:
+                folder = self._make(stream)
+                self._made.put(stream, folder)
+            return folder
 
     def _make(self, stream: Stream) -> Path:
         with contextlib.suppress(OSError):  # make_folder says why
@@ -93,6 +92,7 @@ class ScoreFiles:
         say: Callable[[str], None],
         *,
         details: Callable[[Stream], Mapping[str, object]] | None = None,
+        draw: Callable[[Page], bytes] = draw_page,
     ) -> None:
         """Write nothing yet.
 
@@ -102,14 +102,16 @@ class ScoreFiles:
             about: what ``result.json`` is to say of how it was scored.
             say: prints a line; may be called on any thread.
             details: tells what more it is to say of a stream in the end.
+            draw: makes ``result.png``; may raise PoseError.
         """
         self._folder_of = folder_of
         self._about = dict(about)
         self._say = say
         self._details = details
+        self._draw = draw
         self._lock = threading.Lock()
         self._open: dict[Stream, _Files] = {}  # guarded by the lock
-        self._written: OrderedDict[Stream, list[Path]] = OrderedDict()  # and so is this
+        self._written: ByStream[list[Path]] = ByStream()  # and so is this
 
     def scored(self, scored: Scored) -> None:
         """Write a row."""
@@ -135,16 +137,15 @@ class ScoreFiles:
             **details,
             "scoring": self._about,
         }
-        written = files.finish(summary, result, str(self._about.get("reference", "")))
+        reference = str(self._about.get("reference", ""))
+        written = files.finish(summary, result, reference, self._draw)
         with self._lock:
-            self._written[stream] = written
-            if len(self._written) > _MAX_KEPT:
-                self._written.popitem(last=False)
+            self._written.put(stream, written)
 
     def written(self, stream: Stream) -> list[Path]:
         """Return the files of a session that is over, as far as they could be written."""
         with self._lock:
-            return self._written.get(stream, [])
+            return self._written.get(stream) or []
 
 
 class _Files:
@@ -173,7 +174,13 @@ class _Files:
             with self._trying():
                 csv.writer(self._file, lineterminator="\n").writerow(_row(scored))
 
-    def finish(self, summary: Summary, result: Mapping[str, object], reference: str) -> list[Path]:
+    def finish(
+        self,
+        summary: Summary,
+        result: Mapping[str, object],
+        reference: str,
+        draw: Callable[[Page], bytes],
+    ) -> list[Path]:
         """Write the rest, and return all files there are."""
         if self._file is not None:
             with self._trying():
@@ -183,7 +190,7 @@ class _Files:
         with self._trying(), whole_file(self._folder / RESULT) as part:
             part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
         with self._trying(), whole_file(self._folder / PLOT) as part:
-            part.write_bytes(self._plot.png(summary, self._camera, reference))
+            part.write_bytes(draw(self._plot.page(summary, self._camera, reference)))
         paths = [self._folder / name for name in (SCORES, RESULT, PLOT)]
         return [path for path in paths if path.exists()]
 

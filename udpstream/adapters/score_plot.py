@@ -8,7 +8,7 @@
     +--------------------------------------+
 
 What is kept of a session is bounded, however long it lasts. Matplotlib draws, which
-MediaPipe brings along; it is loaded when the first page is drawn.
+MediaPipe brings along; it is loaded when it is wanted.
 """
 
 from __future__ import annotations
@@ -147,8 +147,29 @@ class WorstMoments:
             self._kept[scored.time_s] = Worst(scored.time_s, score, hint, _drawn(scored))
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All that the page is drawn from.
+
+    Attributes:
+        summary: what the session came to.
+        means: see `Curves.means`.
+        bin_s: how long one of those is.
+        worst: the worst moments, in the order of their times.
+        camera: whose it is.
+        reference: what it was compared with.
+    """
+
+    summary: Summary
+    means: NDArray[np.float64]
+    bin_s: float
+    worst: list[Worst]
+    camera: str
+    reference: str
+
+
 class ScorePlot:
-    """Keeps what the page needs, and draws it."""
+    """Keeps what the page needs."""
 
     def __init__(self) -> None:
         self._curves = Curves()
@@ -159,37 +180,50 @@ class ScorePlot:
         self._curves.add(scored)
         self._worst.add(scored)
 
-    def png(self, summary: Summary, camera: str, reference: str) -> bytes:
-        """Return the page as a PNG file's bytes; it takes a second.
+    def page(self, summary: Summary, camera: str, reference: str) -> Page:
+        """Return what there is to draw."""
+        return Page(
+            summary, self._curves.means(), self._curves.bin_s, self._worst.all(), camera, reference
+        )
 
-        Args:
-            summary: what the session came to.
-            camera: whose it is.
-            reference: what it was compared with.
 
-        Raises:
-            PoseError: Matplotlib is not installed.
-        """
-        try:
-            from matplotlib.backends.backend_agg import FigureCanvasAgg
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise PoseError(
-                "Matplotlib, which draws the result, is not installed: pip install "
-                "'udpstream[pose]'"
-            ) from error
-        # Not by pyplot, which keeps figures, and looks for a screen.
-        figure = Figure(figsize=_SIZE_IN, dpi=_DOTS_PER_IN, facecolor="white")
-        _Page(figure, summary, self._curves, self._worst.all()).draw(camera, reference)
-        file = io.BytesIO()
-        canvas: Any = FigureCanvasAgg(figure)
-        canvas.print_png(file)
-        return file.getvalue()
+def require_matplotlib() -> None:
+    """Load what draws the page, which takes a second.
+
+    Raises:
+        PoseError: Matplotlib is not installed.
+    """
+    try:
+        import matplotlib.backends.backend_agg
+        import matplotlib.figure  # noqa: F401 - both are wanted a moment later
+    except ImportError as error:
+        raise PoseError(
+            "Matplotlib, which draws the result, is not installed: pip install 'udpstream[pose]'"
+        ) from error
+
+
+def draw_page(page: Page) -> bytes:
+    """Return the page as a PNG file's bytes; it takes a second.
+
+    Raises:
+        PoseError: Matplotlib is not installed.
+    """
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    # Not by pyplot, which keeps figures, and looks for a screen.
+    figure = Figure(figsize=_SIZE_IN, dpi=_DOTS_PER_IN, facecolor="white")
+    _Drawing(figure, page).draw()
+    file = io.BytesIO()
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.print_png(file)
+    return file.getvalue()
 
 
 def _drawn(scored: Scored) -> bytes:
     """Return a scored frame with both poses as a small JPEG."""
-    canvas_bgr = overlay.canvas(scored.image_bgr, _PICTURE_WH)
+    canvas_bgr = overlay.canvas(scored.picture(), _PICTURE_WH)
     result = scored.result
     if scored.landmarks is not None:
         draw_limbs(canvas_bgr, scored.landmarks, result.limbs_deg)
@@ -201,19 +235,20 @@ def _drawn(scored: Scored) -> bytes:
     return encode(Codec.JPEG, canvas_bgr, _PICTURE_QUALITY).tobytes()
 
 
-class _Page:
+class _Drawing:
     """The page while it is drawn. Matplotlib's types are not known everywhere: Any."""
 
-    def __init__(self, figure: Any, summary: Summary, curves: Curves, worst: list[Worst]) -> None:
+    def __init__(self, figure: Any, page: Page) -> None:
         self._figure = figure
-        self._summary = summary
-        self._worst = worst
-        self._means = curves.means()
+        self._page = page
+        self._summary = page.summary
+        self._worst = page.worst
+        self._means = page.means
         if not len(self._means):
             self._means = np.full((1, 1 + len(LIMBS)), np.nan)
-        self._edges_s = np.arange(len(self._means) + 1) * curves.bin_s
+        self._edges_s = np.arange(len(self._means) + 1) * page.bin_s
 
-    def draw(self, camera: str, reference: str) -> None:
+    def draw(self) -> None:
         bottom = 0.30 if self._worst else 0.07
         grid = self._figure.add_gridspec(
             2, 2, left=_LEFT, right=_RIGHT, top=0.86, bottom=bottom,
@@ -221,13 +256,13 @@ class _Page:
         )  # fmt: skip
         score = self._figure.add_subplot(grid[0, 0])
         limbs = self._figure.add_subplot(grid[1, 0], sharex=score)
-        self._draw_head(camera, reference)
+        self._draw_head()
         self._draw_score(score)
         self._draw_limbs(limbs, self._figure.add_subplot(grid[1, 1]))
         self._draw_worst()
 
-    def _draw_head(self, camera: str, reference: str) -> None:
-        summary, text = self._summary, self._figure.text
+    def _draw_head(self) -> None:
+        page, summary, text = self._page, self._summary, self._figure.text
         if summary.mean_score is None:
             text(0.03, 0.925, "no score", size=24, weight="bold", color=_SOFT)
             headline = ", ".join(summary.unscored) or "no frames"
@@ -238,10 +273,10 @@ class _Page:
             text(0.03, 0.922, f"{int(summary.mean_score)}", size=34, weight="bold", color=colour)
             x = _LEFT
             text(x, 0.948, verdict, size=15, weight="bold", color=colour)
-            headline = f"{grade_of(summary.mean_score)};  {_share(summary)}"
+            headline = f"{_grade(summary)};  {_share(summary)}"
         text(x, 0.920, headline, size=11, color=_INK)
         for line, words in enumerate(
-            (f"{_short(camera)}  against  {_short(reference)}", _standing(summary))
+            (f"{_short(page.camera)}  against  {_short(page.reference)}", _standing(summary))
         ):
             text(_RIGHT, 0.948 - 0.028 * line, words, size=10, color=_SOFT, ha="right",
                  parse_math=False)  # fmt: skip
@@ -321,6 +356,11 @@ def _tidy(axes: Any) -> None:
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.tick_params(colors=_SOFT, labelcolor=_INK, labelsize=9.5, length=3)
+
+
+def _grade(summary: Summary) -> str:
+    """Return the grade of a summary that has a score."""
+    return grade_of(summary.mean_score or 0.0) if summary.worst else "perfect at every moment"
 
 
 def _share(summary: Summary) -> str:

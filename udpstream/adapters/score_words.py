@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from udpstream.adapters import overlay
 from udpstream.adapters.overlay import Ink
+from udpstream.core.pose.scale import grade_of, verdict_of
+from udpstream.scored import Scored
 from udpstream.scoring import CORRECT, ENDED, NOT_CORRECT, Result
 
 _GOOD = (150, 225, 90)  # blue, green, red
@@ -28,7 +30,7 @@ class Words(NamedTuple):
     Attributes:
         score: "87".
         verdict: "CORRECT STEPS".
-        detail: "great   0.3 s behind".
+        detail: "great   0.3 s behind   mirrored".
         hint: "left forearm: 40 degrees too low".
         reason: in place of all: "no score: nobody in view".
     """
@@ -46,12 +48,31 @@ def words_of(result: Result) -> Words:
         return Words(reason=ENDED)
     if result.score is None:
         return Words(reason=f"no score: {result.reason}")
-    details = result.grade or "", "" if result.lag_s is None else _lag(result.lag_s)
+    lag = "" if result.lag_s is None else _lag(result.lag_s)
+    details = result.grade or "", lag, "mirrored" if result.mirrored else ""
     return Words(
         score=f"{int(result.score)}",  # rounded down: what is not correct never shows 50
         verdict=result.verdict or "",
         detail=overlay.FIELD_GAP.join(filter(None, details)),
         hint="" if result.hint is None else str(result.hint),
+    )
+
+
+def words_of_scored(scored: Scored) -> Words:
+    """Return what is said of a frame in words; with the last one, what it all came to."""
+    if scored.final is None or scored.final.mean_score is None:
+        return words_of(scored.result)
+    mean = scored.final.mean_score
+    return final_words(mean, verdict_of(mean), grade_of(mean))
+
+
+def final_words(score: float, verdict: str | None, grade: str | None) -> Words:
+    """Return in words what a session came to whose reference has ended."""
+    details = "ended", grade or ""
+    return Words(
+        score=f"{int(score)}",
+        verdict=verdict or "",
+        detail=overlay.FIELD_GAP.join(filter(None, details)),
     )
 
 

@@ -41,6 +41,7 @@ _KEEP_ENDED_S = 5.0
 # price of a picture that never waits. Behind by more than this it hangs beside the body.
 _POSE_S = 0.3
 _SCORE_S = 2.0  # ... but what was said of it still stands
+_NEXT_PICTURE_S = 0.05  # so long a score waits to be drawn on the next picture: at 20 fps and more
 QUIT_KEYS = frozenset({ord("q"), ord("Q"), 27})  # 27: Escape
 
 
@@ -115,6 +116,7 @@ class _View:
     drawn: str = ""  # the line on the picture that is shown
     came: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=512))
     score: PoseOverlay = field(default_factory=PoseOverlay)
+    scored: Scored | None = None  # whose score was there when the picture was drawn
 
     def age_s(self, number: int) -> float:
         """Return how long before the frame that is shown the frame of a number came."""
@@ -250,6 +252,7 @@ class Windows:
         for camera, news in arrived.items():
             self._take(camera, news)
         self._mind_silence()
+        self._mind_scores()
         self._done = not self._answer_user()
         return not self._done
 
@@ -371,7 +374,8 @@ class Windows:
         if dimmed:
             overlay.dim(canvas_bgr)
         elif self._scores is not None:
-            self._draw_score(canvas_bgr, view, self._scores(view.stream))
+            view.scored = self._scores(view.stream)
+            self._draw_score(canvas_bgr, view, view.scored)
         overlay.draw_line(canvas_bgr, line)
         self._gui.show(view.title, canvas_bgr)
         view.drawn = line
@@ -397,6 +401,16 @@ class Windows:
             line = view.silence(now)
             if line is not None and line != view.drawn:
                 self._draw(view, line, dimmed=True)
+
+    def _mind_scores(self) -> None:
+        """Draw the scores that came after their pictures, where the next picture keeps away."""
+        if self._scores is None:
+            return
+        now = self._clock()
+        for view in self._open_views():
+            waits = now - view.heard_at < _NEXT_PICTURE_S or view.silence(now) is not None
+            if not waits and self._scores(view.stream) is not view.scored:
+                self._draw(view, self._status(view), dimmed=False)
 
     def _answer_user(self) -> bool:
         """Let the windows paint; return False when the user wants to end."""

@@ -78,6 +78,8 @@ def demo(
             received = _end(receiver)
         finally:
             receiver.kill()  # it runs no more but where a second Ctrl+C cut the wait short
+    if signals.event.is_set() and not sent:
+        return  # stopped while the receiver was still starting, which then has nothing to say
     lines = [*sent, *received.splitlines()]
     if reference is not None:
         lines.append(f"  reference {reference}")
@@ -126,7 +128,7 @@ def _send(
     receiver: subprocess.Popen[str],
     stop: threading.Event,
 ) -> list[str]:
-    """Send for so long, or until the receiver ends; return what to say of it."""
+    """Send for so long, or until the receiver ends; return what to say of it, if it began."""
     host, port = address.split(":")
     capture = Capture(source)
     with Sender(host, int(port), fps=_FPS) as sender:

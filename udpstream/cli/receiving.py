@@ -107,6 +107,10 @@ def receive(options: ReceiveOptions) -> None:
         windows = _windows(options.display, scoring)
         if windows is not None:
             closing.callback(windows.close)
+        if scoring is not None:
+            scoring.wait(signals.event)
+            if signals.event.is_set():
+                return
         sinks: list[Sink] = [sink for sink in (recorder, scoring, windows) if sink is not None]
         receiver = Receiver(
             host,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,10 @@ from udpstream.protocol import Result
 from udpstream.scored import Scored, ScoreSink
 
 if TYPE_CHECKING:
-    from udpstream.pose import PoseTracker
+    from udpstream.adapters.pose_process import PoseProcess
+
+_STEP_S = 0.05  # how long a signal may wait for an answer
+_SILENT_S = 0.5  # who waits longer wants to know for what
 
 
 class LiveScoring:
@@ -45,6 +49,7 @@ class LiveScoring:
             BadReferenceError: too little of a body is seen in the reference.
         """
         from udpstream.adapters.annotated import AnnotatedVideo
+        from udpstream.adapters.page_process import PageProcess
         from udpstream.adapters.score_files import ScoreFiles, ScoreFolders
         from udpstream.adapters.score_replies import ScoreReplies
         from udpstream.performance import Performances, Scoring
@@ -53,21 +58,26 @@ class LiveScoring:
         self._recorder = recorder
         self._stop = threading.Event()
         self._fetching = ""
+        self._loading: PoseProcess | None = None
         folder_of = ScoreFolders(directory, recorder)
-        self._files = ScoreFiles(folder_of, options.about(), say, details=self._details)
+        self._pages = PageProcess()
+        self._files = ScoreFiles(
+            folder_of, options.about(), say, details=self._details, draw=self._pages.draw
+        )
         self._annotated = AnnotatedVideo(folder_of, say) if options.overlay else None
         self._replies = ScoreReplies()
         sinks: list[ScoreSink] = [self._replies, _Endings(self), self._files]
         if self._annotated is not None:
             sinks.append(self._annotated)
         self.performances = Performances(reference, options.scoring, sinks, say)
-        self._scoring = Scoring(self.performances, self._make_tracker, say)
+        self._scoring = Scoring(self.performances, self._make_tracker, self._say)
 
     # A sink's
 
     def deliver(self, frame: Frame) -> None:
         """Have a frame scored, if there is time for it."""
         self._scoring.deliver(frame)
+        self._replies.remind(frame)
 
     def ended(self, stream: Stream, report: StreamReport) -> None:
         """Have the stream's session ended."""
@@ -78,6 +88,18 @@ class LiveScoring:
         self.note(report.stream)
 
     # For the command
+
+    def wait(self, stop: threading.Event) -> None:
+        """Wait until the first frame can be scored, or it is known that none can be.
+
+        What has to be fetched first may take minutes, and is not waited for.
+        """
+        begun_s = time.monotonic()
+        is_said = False
+        while not (self._scoring.wait(_STEP_S) or self._fetching or stop.is_set()):
+            if not is_said and time.monotonic() - begun_s > _SILENT_S:
+                is_said = True
+                say("loading the pose model")
 
     def connect(self, send: Callable[[Stream, Result], object]) -> None:
         """Have the performers told, by `Receiver.send_result`."""
@@ -129,9 +151,13 @@ class LiveScoring:
             self._recorder.note(stream, "score", self.stats(stream))
 
     def close(self) -> None:
-        """Finish the frames in hand, and write all results."""
+        """Finish the frames in hand, and write all results; what is being loaded is given up."""
         self._stop.set()
+        loading = self._loading
+        if loading is not None:
+            loading.kill()
         self._scoring.close()
+        self._pages.close()
         if self._annotated is not None:
             self._annotated.close()
 
@@ -148,21 +174,38 @@ class LiveScoring:
             f"shown after {medians['result']:.0f}"
         )
 
-    def _make_tracker(self) -> PoseTracker:
+    def _say(self, text: str) -> None:
+        """Say what poses are wanting, but not to who is about to end."""
+        if not self._stop.is_set():
+            say(text)
+
+    def _make_tracker(self) -> PoseProcess:
         """On a thread of the scoring's own, so that the link does not wait for a download."""
         from udpstream.adapters import model
-        from udpstream.pose import PoseTracker
+        from udpstream.adapters.pose_process import PoseProcess
 
         path = model.present_model(self._model)
         if path is None:
             say(
                 f"fetching the pose model, once: {model.FETCH_BYTES / 1e6:.0f} MB; then scores come"
             )
+            self._progress(0, model.FETCH_BYTES)
             try:
                 path = model.find_model(self._model, progress=self._progress, stop=self._stop)
             finally:
                 self._fetching = ""
-        return PoseTracker(path)
+        process = PoseProcess(path)
+        self._loading = process  # for `close`, which may have come before
+        if self._stop.is_set():
+            process.kill()
+        try:
+            process.wait()
+        except PoseError:
+            process.close()
+            raise
+        finally:
+            self._loading = None
+        return process
 
     def _progress(self, done: int, of: int) -> None:
         self._fetching = f"  pose model: {done / 1e6:.0f} of {of / 1e6:.0f} MB fetched"
@@ -204,9 +247,9 @@ def load_score_reference(options: ScoreOptions, stop: threading.Event) -> Refere
 
 def score_status(scored: Scored) -> str:
     """Return what is said of a frame in one line, the most telling first."""
-    from udpstream.adapters.score_words import words_of
+    from udpstream.adapters.score_words import words_of_scored
 
-    words = words_of(scored.result)
+    words = words_of_scored(scored)
     if words.reason:
         return f"  {words.reason}"
     fields = f"{words.score:>3}", words.verdict, words.hint, words.detail

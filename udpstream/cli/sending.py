@@ -11,8 +11,7 @@ from typing import Literal
 from udpstream.adapters import overlay
 from udpstream.adapters.address import split_host_port
 from udpstream.adapters.preview import Preview
-from udpstream.adapters.score_replies import result_of
-from udpstream.adapters.score_words import words_of
+from udpstream.adapters.score_replies import words_of_reply
 from udpstream.adapters.screen import screen_problem
 from udpstream.adapters.sources import DEFAULT_FPS, open_source
 from udpstream.adapters.sources.dancer import DancerSource
@@ -188,7 +187,7 @@ def _status(sender: Sender, transmission: Transmission) -> list[str]:
 
 def _said(result: Result) -> str:
     """What a receiver says of the performer, in 80 columns."""
-    words = words_of(result_of(result))
+    words = words_of_reply(result)
     fields = words.reason, words.score, words.verdict, words.hint or words.detail
     return "  ".join(filter(None, fields))
 

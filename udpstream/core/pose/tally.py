@@ -7,8 +7,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from udpstream.core.pose.scale import GRADES
+
 WORST_MOMENTS = 5
 APART_S = 2.0  # nearer, two bad moments are one
+PERFECT_SCORE = GRADES[0][0]  # from here on a moment is none of the worst
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ class Summary:
         correct_share: of those, 0 to 1; None without any.
         unscored: reasons, to how many frames had no score for it, most frequent first.
         limbs_deg: limbs, to the mean of their errors, worst first; never seen: left out.
-        worst: the lowest scores, at least 2 s apart, in the order of their times.
+        worst: the lowest scores, at least 2 s apart, in the order of their times; none where
+            all was perfect.
         lag_s: as followed in the end; None where nothing matched.
         mirrored: whether the performer did it mirrored.
     """
@@ -97,6 +101,8 @@ class Tally:
 
     def _consider(self, moment: Moment) -> None:
         """Keep a moment if it is among the worst; of those near each other only the worst."""
+        if moment.score >= PERFECT_SCORE:
+            return
         near = [each for each in self._worst if abs(each.time_s - moment.time_s) < APART_S]
         if any(each.score <= moment.score for each in near):
             return
