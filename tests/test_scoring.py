@@ -172,6 +172,12 @@ def test_one_frame_a_second_is_too_few() -> None:
         check_no_score(result, scoring.TOO_FEW)
 
 
+def test_frames_that_tell_no_motion_are_too_few() -> None:
+    times_s = np.array([0, 0.05, 0.1, 0.15, 0.75, 0.8])
+    for result in feed(Scorer(REFERENCE), times_s, TEACHER.perform(DANCE, times_s)):
+        check_no_score(result, scoring.TOO_FEW)
+
+
 def test_who_leaves_and_returns_is_scored_again() -> None:
     times_s = steady(15)
     landmarks = OTHER.perform(DANCE, times_s)

@@ -14,8 +14,10 @@ from udpstream.protocol import Ask
 
 KEPT_S = 1.0  # ten times the usual latency budget; what is older no receiver waits for
 # What a gigabit link carries in the usual latency budget. Each frame's datagrams are written
-# where the oldest ones were; with 32 MB copying took 1.7 times as long, out of the cache.
+# where the oldest ones were; with 32 MB copying took 1.7 times as long, out of the cache. Of
+# larger pictures, as many as that budget spans at 30 fps.
 MAX_BYTES = 12 << 20
+_LEAST_FRAMES = 3
 # Of what is sent anew, so that nobody makes a sender flood its receiver: a link that loses
 # every third datagram asks for half as much again.
 _SHARE = 0.5
@@ -46,7 +48,7 @@ class History:
         self._bytes += nbytes
         most_bytes = max(_LEAST_ALLOWANCE_BYTES, nbytes)
         self._allowance_bytes = min(self._allowance_bytes + _SHARE * nbytes, most_bytes)
-        while self._bytes > MAX_BYTES and len(self._kept) > 1:
+        while self._bytes > MAX_BYTES and len(self._kept) > _LEAST_FRAMES:
             self._let_go()
         while now - self._kept[0].begun_at > KEPT_S:
             self._let_go()

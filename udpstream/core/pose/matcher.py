@@ -77,7 +77,7 @@ class Matcher:
         self._usual = usual_lengths(template.sample.bones)
         n, n_limbs = len(mirrors), len(LIMBS)
         self._frames = History(
-            time_s=float, step=int, xy=(N_JOINTS, 2), weights=(N_JOINTS,), torso=float,
+            time_s=float, step=int, moving=float, xy=(N_JOINTS, 2), weights=(N_JOINTS,), torso=float,
             pose=(n, N_JOINTS, 2), bone_unit=(n, n_limbs, 2), bone_length=(n, n_limbs),
             bone_weights=(n, n_limbs), terms=(N_TERMS, n, len(offsets)),
             elsewhere=(N_TERMS, n, 0 if elsewhere is None else len(elsewhere.offsets)),
@@ -100,6 +100,7 @@ class Matcher:
         step = round(begun_s / STEP_S)
         frames.amend(
             step=step,
+            moving=moment.moving[0],
             pose=moment.xy,
             bone_unit=moment.bones.unit,
             bone_length=moment.bones.length,
@@ -114,9 +115,16 @@ class Matcher:
         return compare(moment, self._template.sample, places) * there
 
     def span(self, now_s: float) -> tuple[int, float]:
-        """Return how many frames the window up to now has, and the seconds they span."""
+        """Return how many frames the window up to now has, and the seconds they span.
+
+        It has none if too few of them are near enough to others to know of any motion.
+        """
         times_s = self._since(now_s, self._window_s)
-        return len(times_s), float(times_s[-1] - times_s[0]) if len(times_s) else 0.0
+        count = len(times_s)
+        moving = self._frames["moving"][len(self._frames) - count :].sum()
+        if not count or moving < count / 4:  # as `errors` asks for
+            return 0, 0.0
+        return count, float(times_s[-1] - times_s[0])
 
     def match(self, now_s: float) -> Match | None:
         """Return where the window up to now belongs; None where the reference has nobody."""
