@@ -77,9 +77,10 @@ class Matcher:
         self._usual = usual_lengths(template.sample.bones)
         n, n_limbs = len(mirrors), len(LIMBS)
         self._frames = History(
-            time_s=float, step=int, moving=float, xy=(N_JOINTS, 2), weights=(N_JOINTS,), torso=float,
-            pose=(n, N_JOINTS, 2), bone_unit=(n, n_limbs, 2), bone_length=(n, n_limbs),
-            bone_weights=(n, n_limbs), terms=(N_TERMS, n, len(offsets)),
+            time_s=float, step=int, moving=float,
+            xy=(N_JOINTS, 2), weights=(N_JOINTS,), torso=float, pose=(n, N_JOINTS, 2),
+            bone_unit=(n, n_limbs, 2), bone_length=(n, n_limbs), bone_weights=(n, n_limbs),
+            terms=(N_TERMS, n, len(offsets)),
             elsewhere=(N_TERMS, n, 0 if elsewhere is None else len(elsewhere.offsets)),
         )  # fmt: skip
 
