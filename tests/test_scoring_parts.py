@@ -441,6 +441,7 @@ def test_the_scale(error_deg: float, score: float, grade: str, verdict: str) -> 
     found = Scale().score(error_deg)
     assert found == pytest.approx(score, abs=0.01)
     assert (grade_of(found), verdict_of(found)) == (grade, verdict)
+    assert grade_of(found, hinted=True) == grade.replace("perfect", "great")
 
 
 def test_a_history_keeps_its_rows_through_growing_and_dropping() -> None:

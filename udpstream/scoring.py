@@ -95,7 +95,8 @@ class Result:
         score: 0 to 100 over the trailing window; None where there is none.
         reason: why there is no score, in words; None where there is one.
         verdict: CORRECT or NOT_CORRECT; None without a score.
-        grade: perfect, great, good, fair or off; None without a score.
+        grade: perfect, great, good, fair or off; None without a score. Never perfect
+            beside a hint.
         limbs_deg: each of LIMBS, the performer's own left and right, to the median angle
             by which it was off in the window; None where it was not seen.
         hint: what to mend first; None where nothing is far off, or without a score.
@@ -270,16 +271,17 @@ class Scorer:
 
     def _judged(self, time_s: float, match: Match, score: float) -> Result:
         degrees = own_sides(match.limbs.degrees, mirrored=self.mirrored)
+        hint = hint_of(match.lasting, match.xy, mirrored=self.mirrored)
         return Result(
             time_s,
             score=score,
             verdict=verdict_of(score),
-            grade=grade_of(score),
+            grade=grade_of(score, hinted=hint is not None),
             limbs_deg={
                 limb: None if np.isnan(each) else float(each)
                 for limb, each in zip(LIMBS, degrees, strict=True)
             },
-            hint=hint_of(match.lasting, match.xy, mirrored=self.mirrored),
+            hint=hint,
             lag_s=self.lag_s,
             reference_s=match.place * STEP_S,
             mirrored=self.mirrored,

@@ -33,9 +33,13 @@ def verdict_of(score: float) -> str:
     return CORRECT if score >= PASS_SCORE else NOT_CORRECT
 
 
-def grade_of(score: float) -> str:
-    """Return one word: perfect, great, good, fair or off."""
-    return next(grade for least, grade in GRADES if score >= least)
+def grade_of(score: float, *, hinted: bool = False) -> str:
+    """Return one word: perfect, great, good, fair or off.
+
+    One limb weighs little in a score. But what has something to mend is not perfect.
+    """
+    grades = GRADES[1:] if hinted and score >= GRADES[0][0] else GRADES
+    return next(grade for least, grade in grades if score >= least)
 
 
 @dataclass(frozen=True, slots=True)
