@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +21,7 @@ import typer
 from numpy.typing import NDArray
 
 from benchmarks import motions
-from benchmarks.motions import Motion, Person
+from benchmarks.motions import Motion, Person, Variety
 from benchmarks.report import Table, Value, progress, publish
 from udpstream.core.dancer.faults import LIMBS, Faults
 from udpstream.core.dancer.performer import Dancer
@@ -99,16 +99,16 @@ class Group:
         return 100 * self.correct / len(self.scores)
 
 
-def clips(seed: int, dances: int) -> Iterator[Clip]:
+def clips(seed: int, dances: int, variety: Variety) -> Iterator[Clip]:
     """All performances of the table."""
     times_s = np.arange(0, CLIP_S, 1 / REFERENCE_FPS)
     for number in range(dances):
         base = 1000 * (seed + number)
-        dance, teacher = motions.dance(base), Person(base)
+        dance, teacher = motions.dance(base), Person(base, variety)
         reference = Reference(times_s, teacher.perform(dance, times_s), teacher.aspect)
         yield Clip(COPY, reference, teacher, dance, copied=True)
         for group, person, motion in _performances(base, dance):
-            yield Clip(group, reference, person, motion)
+            yield Clip(group, reference, replace(person, variety=variety), motion)
 
 
 def _performances(base: int, dance: Motion) -> list[tuple[str, Person, Motion]]:
@@ -180,10 +180,12 @@ def auc(positives: list[float], negatives: list[float]) -> float:
     return 100 * float((ranks[:n].sum() - n * (n + 1) / 2) / (n * len(negatives)))
 
 
-def people(seed: int, dances: int) -> tuple[list[Table], dict[tuple[str, str], Group]]:
+def people(
+    seed: int, dances: int, variety: Variety
+) -> tuple[list[Table], dict[tuple[str, str], Group]]:
     """Score every clip in every way."""
     groups: dict[tuple[str, str], Group] = {}
-    for clip in clips(seed, dances):
+    for clip in clips(seed, dances, variety):
         for way in WAYS:
             groups.setdefault((clip.group, way.name), Group()).add(score(clip, way))
     names = list(dict.fromkeys(name for name, _ in groups))
@@ -344,12 +346,13 @@ def speed(seed: int) -> Table:
 def main(
     dances: Annotated[int, typer.Option(help="Dances; some twenty clips each.")] = 8,
     seed: int = 1,
+    differ: Annotated[float, typer.Option(help="How much persons differ, times the usual.")] = 1,
     markdown: Annotated[bool, typer.Option("--markdown", help="Tables for a page.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write figures here.")] = None,
 ) -> None:
     """Score people who are only kinematics, and print who passes."""
     with progress.status("scoring ..."):
-        tables, groups = people(seed, dances)
+        tables, groups = people(seed, dances, Variety().times(differ))
         tables += [anchors(groups), planted(seed, dances), speed(seed)]
     publish("benchmarks.calibrate_scoring", seed, tables, json_file, as_markdown=markdown)
 

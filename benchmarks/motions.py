@@ -9,7 +9,7 @@ real ones were when measured (see docs/scoring.md).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TypeAlias
 
 import numpy as np
@@ -165,6 +165,11 @@ class Variety:
     timing_s: float = 0.06  # early and late from moment to moment
     camera_deg: float = 10.0  # how far the camera stands to one side
     noise: float = 0.05  # of the tracker, in torso lengths
+
+    def times(self, factor: float) -> Variety:
+        """Return persons that differ so many times as much, before the same tracker."""
+        scaled = {each.name: factor * getattr(self, each.name) for each in fields(self)}
+        return Variety(**scaled | {"noise": self.noise})
 
 
 @dataclass
