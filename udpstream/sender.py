@@ -363,13 +363,16 @@ class Sender:
                 self._send_control(hello)
             frame, pace = core.packetize(payload, codec, size_wh, captured_s, now_s)
         count, datagram_bytes = frame.datagrams.shape
-        together = _FILLED_CALLS * self._socket.most_together(datagram_bytes)
+        a_call = self._socket.most_together(datagram_bytes)
         try:
             for start in paced(pace, count):
                 end = min(start + pace.burst, count)
                 with self._lock:  # between the bursts, what is asked for again can leave
-                    for first in range(start, end, together):
-                        self._socket.send_all(frame.burst(first, min(first + together, end)))
+                    # The first call alone: the receiver has something to do meanwhile.
+                    first, upto = start, start + a_call
+                    while first < end:
+                        self._socket.send_all(frame.burst(first, min(upto, end)))
+                        first, upto = upto, upto + _FILLED_CALLS * a_call
                     if end == count:  # before any report of it can be heard
                         core.frame_sent(time.monotonic())
                         self.stats.wire_bytes += frame.datagrams.nbytes
