@@ -19,10 +19,9 @@ RANGE_S = 10.0  # looked at before and after: more finds more by chance, and cos
 APART_S = 1.5  # from here on a moment is another one
 
 # One of so many moments is near by chance, the less has been seen the nearer. Who is clearly
-# nearest here is believed 3 degrees more: of persons who differ much, 93 % pass in time
-# instead of 87, and of all others no more (docs/scoring.md). Twice the degrees by which they are nearer
-# elsewhere: the dance 5 s late, the first seconds of which are alike, passed 13 % of the
-# time with once.
+# nearest here is believed 3 degrees more: of persons who differ much, 93 % pass in time instead
+# of 87, and of all others no more (docs/scoring.md). Twice the degrees by which they are nearer
+# elsewhere: the dance 5 s late, whose first seconds are alike, passed 13 % of the time with once.
 _CHANCE_DEG_S = 3.0
 _TRUST_DEG = 3.0
 _DOUBT = 2.0
