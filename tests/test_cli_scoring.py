@@ -162,7 +162,7 @@ def test_a_summary_in_a_few_lines() -> None:
         "  score     49 of 100, off: NOT CORRECT STEPS; 45.7% of 80 frames correct",
         "            without a score: nobody in view 15, too few frames in the window 5",
         "  limbs     degrees off, on the mean: left shin 32, torso 4",
-        "  lag       0.25 s ahead of the reference, mirrored",
+        "  lag       0.2 s ahead, mirrored",
     ]
 
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from udpstream.adapters import overlay
 from udpstream.adapters.codec import decode, encode
 from udpstream.adapters.pose_overlay import draw_limbs, draw_reference, limb_stroke
+from udpstream.adapters.score_words import lag_words
 from udpstream.core.jpeg import jpeg_size
 from udpstream.core.pose.scale import PASS_SCORE, grade_of, verdict_of
 from udpstream.core.pose.tally import WORST_MOMENTS, Summary, Tally
@@ -275,11 +276,9 @@ class _Drawing:
             text(x, 0.948, verdict, size=15, weight="bold", color=colour)
             headline = f"{_grade(summary)};  {_share(summary)}"
         text(x, 0.920, headline, size=11, color=_INK)
-        for line, words in enumerate(
-            (f"{_short(page.camera)}  against  {_short(page.reference)}", _standing(summary))
-        ):
-            text(_RIGHT, 0.948 - 0.028 * line, words, size=10, color=_SOFT, ha="right",
-                 parse_math=False)  # fmt: skip
+        text(x, 0.894, _standing(summary), size=10, color=_SOFT)
+        who = f"{_short(page.camera)}  against  {_short(page.reference)}"
+        text(_RIGHT, 0.948, who, size=10, color=_SOFT, ha="right", parse_math=False)
 
     def _draw_score(self, axes: Any) -> None:
         middles_s = (self._edges_s[:-1] + self._edges_s[1:]) / 2
@@ -373,7 +372,7 @@ def _standing(summary: Summary) -> str:
     """Return lag, mirror, and what had no score, in a line."""
     words = []
     if summary.lag_s is not None:
-        words.append(f"{abs(summary.lag_s):.2f} s {'behind' if summary.lag_s > 0 else 'ahead'}")
+        words.append(lag_words(summary.lag_s))
     if summary.mirrored:
         words.append("mirrored")
     without = summary.frames - summary.scored

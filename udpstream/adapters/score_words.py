@@ -48,7 +48,7 @@ def words_of(result: Result) -> Words:
         return Words(reason=ENDED)
     if result.score is None:
         return Words(reason=f"no score: {result.reason}")
-    lag = "" if result.lag_s is None else _lag(result.lag_s)
+    lag = "" if result.lag_s is None else lag_words(result.lag_s)
     details = result.grade or "", lag, "mirrored" if result.mirrored else ""
     return Words(
         score=f"{int(result.score)}",  # rounded down: what is not correct never shows 50
@@ -102,7 +102,8 @@ def margin_px(letter: int) -> int:
     return round(0.7 * letter)
 
 
-def _lag(lag_s: float) -> str:
+def lag_words(lag_s: float) -> str:
+    """Return in words how far behind the reference somebody is."""
     if abs(lag_s) < 0.05:
         return "in time"
     return f"{abs(lag_s):.1f} s {'behind' if lag_s > 0 else 'ahead'}"

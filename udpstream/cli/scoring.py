@@ -258,6 +258,7 @@ def score_status(scored: Scored) -> str:
 
 def summary_lines(summary: Summary) -> list[str]:
     """Return what a session came to, in a few lines of about 80 columns."""
+    from udpstream.adapters.score_words import lag_words
     from udpstream.core.pose.scale import grade_of, verdict_of
 
     mean = summary.mean_score
@@ -272,8 +273,8 @@ def summary_lines(summary: Summary) -> list[str]:
         lines.append(f"  limbs     degrees off, on the mean: {', '.join(worst)}")
     lag_s = summary.lag_s
     if lag_s is not None:
-        lag = f"{abs(lag_s):.2f} s {'ahead of' if lag_s < 0 else 'behind'} the reference"
-        lines.append(f"  lag       {lag}{', mirrored' if summary.mirrored else ''}")
+        mirrored = ", mirrored" if summary.mirrored else ""
+        lines.append(f"  lag       {lag_words(lag_s)}{mirrored}")
     return lines
 
 
