@@ -13,7 +13,14 @@ from udpstream.adapters.codec import DEFAULT_QUALITY
 from udpstream.adapters.udp import DEFAULT_RECEIVE_BUFFER_BYTES
 from udpstream.cli import posing, rescoring
 from udpstream.cli.bench import bench
-from udpstream.cli.options import Parity, Size, parse_parity, parse_size, writable_file
+from udpstream.cli.options import (
+    OffloadChoice,
+    Parity,
+    Size,
+    parse_parity,
+    parse_size,
+    writable_file,
+)
 from udpstream.cli.score_options import (
     CountdownOption,
     LoopOption,
@@ -59,12 +66,6 @@ class _ReceiverWire(StrEnum):
     auto = "auto"
     indexed = "indexed"
     classic = "classic"
-
-
-class _Offload(StrEnum):
-    auto = "auto"
-    on = "on"
-    off = "off"
 
 
 class _Adapt(StrEnum):
@@ -198,8 +199,8 @@ def _send(
         ),
     ] = None,
     offload: Annotated[
-        _Offload, typer.Option(help="Segmentation offload (Linux): force it on or off.")
-    ] = _Offload.auto,
+        OffloadChoice, typer.Option(help="Segmentation offload (Linux): force it on or off.")
+    ] = OffloadChoice.auto,
 ) -> None:
     """Send a camera, a file, a test card or a dancer to a receiver."""
     from udpstream.cli.sending import SendOptions, send
@@ -285,8 +286,8 @@ def _receive(
         ),
     ] = DEFAULT_RECEIVE_BUFFER_BYTES,
     offload: Annotated[
-        _Offload, typer.Option(help="Receive offload (Linux): force it on or off.")
-    ] = _Offload.auto,
+        OffloadChoice, typer.Option(help="Receive offload (Linux): force it on or off.")
+    ] = OffloadChoice.auto,
     score: Annotated[
         Path | None,
         typer.Option(

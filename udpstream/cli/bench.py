@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from udpstream.cli.bench_loss import bench_loss
-from udpstream.cli.options import Size, parse_size, writable_file
+from udpstream.cli.options import OffloadChoice, Size, parse_size, writable_file
 from udpstream.protocol import DEFAULT_DATAGRAM_BYTES, MAX_DATAGRAM_BYTES, PROBE_BYTES
 
 bench = typer.Typer(
@@ -23,12 +22,6 @@ _Json = Annotated[
     Path | None,
     typer.Option(callback=writable_file, metavar="FILE", help="Write the figures here, too."),
 ]
-
-
-class _Offload(StrEnum):
-    auto = "auto"
-    on = "on"
-    off = "off"
 
 
 @bench.command(name="link")
@@ -53,8 +46,8 @@ def _link(
         Size, typer.Option(parser=parse_size, metavar="WxH", help="Pictures to recommend for.")
     ] = Size(640, 480),  # noqa: B008 - a frozen value
     offload: Annotated[
-        _Offload, typer.Option(help="Segmentation offload (Linux): force it on or off.")
-    ] = _Offload.auto,
+        OffloadChoice, typer.Option(help="Segmentation offload (Linux): force it on or off.")
+    ] = OffloadChoice.auto,
     json: _Json = None,
 ) -> None:
     """Try a link at rising rates, and say what to send over it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,14 @@ from udpstream.core.reassembly import MAX_PICTURE_BYTES
 from udpstream.protocol import MAX_SIDE
 
 MAX_PARITY_PERCENT = 1000  # ten parity chunks to a data chunk: a block holds no more of use
+
+
+class OffloadChoice(StrEnum):
+    """Whether the kernel cuts and joins datagrams: see `adapters.udp.Offload`."""
+
+    auto = "auto"
+    on = "on"
+    off = "off"
 
 
 @dataclass(frozen=True, slots=True)
