@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from udpstream.core.layout import Layout, layout_of, runs_of
 
@@ -27,12 +28,17 @@ def spoken_order(layout: Layout) -> list[tuple[int, int]]:
     return (data if layout.parity else sorted(data)) + parity
 
 
+def arrays_of(layout: Layout) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    blocks, indices = layout.blocks_and_indices
+    return np.frombuffer(blocks, np.uint8), np.frombuffer(indices, np.uint8)
+
+
 @given(layouts())
 def test_the_order_on_the_wire_is_the_one_that_is_written_down(layout: Layout) -> None:
     order = spoken_order(layout)
     assert layout.total == len(order)
     blocks, indices = layout.blocks_and_indices
-    assert list(zip(blocks.tolist(), indices.tolist(), strict=True)) == order
+    assert list(zip(blocks, indices, strict=True)) == order
     assert [layout.place(block, index) for block, index in order] == list(range(layout.total))
 
 
@@ -40,14 +46,14 @@ def test_the_order_on_the_wire_is_the_one_that_is_written_down(layout: Layout) -
 def test_rows_and_places_are_each_others_inverse_and_each_once(layout: Layout) -> None:
     assert sorted(layout.rows) == list(range(layout.total))
     assert np.array_equal(layout.places_of(layout.rows), np.arange(layout.total))
-    rows, known = layout.rows_of(*layout.blocks_and_indices)
+    rows, known = layout.rows_of(*arrays_of(layout))
     assert known.all()
     assert np.array_equal(rows, layout.rows)
 
 
 @given(layouts())
 def test_a_blocks_chunks_lie_together_in_memory(layout: Layout) -> None:
-    blocks, indices = layout.blocks_and_indices
+    blocks, indices = arrays_of(layout)
     seen = 0
     for block in range(layout.blocks):
         here = blocks == block
@@ -87,7 +93,7 @@ def test_shortages_are_what_parity_here_does_not_make_up_for(
 @pytest.mark.parametrize("burst", [2, 5, 11])
 def test_a_burst_takes_from_each_block_its_share_and_at_most_one_more(burst: int) -> None:
     layout = Layout(4 * 60 + 31, 60, 9)  # five blocks, the last of them short
-    blocks, _ = layout.blocks_and_indices
+    blocks, _ = arrays_of(layout)
     for start in range(layout.total - burst + 1):
         taken = np.bincount(blocks[start : start + burst], minlength=layout.blocks)
         # Behind the end of the short block the other four share a burst.
@@ -110,5 +116,7 @@ def test_where_one_chunk_of_a_huge_frame_lies_is_known_without_tables() -> None:
     for block in range(256):
         layout.place(block, 254)
         layout.places_of(layout.rows_of(np.full(1, block, np.uint8), np.full(1, 7, np.uint8))[0])
-    assert "rows" not in vars(layout)
-    assert "blocks_and_indices" not in vars(layout)
+    tables = {"rows", "_blocks_and_indices"}
+    assert not tables & vars(layout).keys()
+    assert len(layout.blocks_and_indices[0]) == layout.chunks + 5 * 256
+    assert tables <= vars(layout).keys()

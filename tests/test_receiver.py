@@ -21,6 +21,8 @@ from tests.link_tools import balanced, datagrams_of
 from udpstream import AddressError, Codec, DatagramError, Frame, Receiver, Sender, Stream
 from udpstream.adapters.udp import UdpSender
 from udpstream.core.ledger import Loss, StreamReport
+from udpstream.core.receiving import Expected
+from udpstream.dry_run import DryRun
 
 SIZE_WH = (320, 240)
 
@@ -514,10 +516,18 @@ def test_reading_without_waiting_still_receives(receiver: Receiver) -> None:
 def test_frames_that_are_watched_for_are_the_same(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def always() -> tuple[float, float]:
-        return time.monotonic() + 0.001, time.monotonic() + 0.05
+    def always() -> Expected:
+        return Expected(time.monotonic() + 0.001, time.monotonic() + 0.05, 5_000)
 
     monkeypatch.setattr(receiver._core, "expected", always)
+    dry_runs: list[int] = []
+    dry_run = DryRun()
+
+    def run(payload_bytes: int, now: float) -> Frame | None:
+        dry_runs.append(payload_bytes)
+        return dry_run(payload_bytes, now)
+
+    monkeypatch.setattr(receiver, "_dry_run", run)
     with Sender("127.0.0.1", receiver.port, codec="raw") as sender:
         for number in range(20):
             threading.Timer(0.01 * (number % 2), sender.send, (picture(number),)).start()
@@ -525,10 +535,11 @@ def test_frames_that_are_watched_for_are_the_same(
             assert frame is not None
             assert np.array_equal(frame.image, picture(number))
     assert receiver.read(timeout=0.01) is None
+    assert set(dry_runs) == {5_000}
 
 
 def test_closing_ends_watching(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receiver._core, "expected", lambda: (0.0, float("inf")))
+    monkeypatch.setattr(receiver._core, "expected", lambda: Expected(0.0, float("inf"), 5_000))
     monkeypatch.setattr(receiver._core, "next_timer", lambda: None)
     reader = threading.Thread(target=receiver.read)
     reader.start()

@@ -222,9 +222,10 @@ def test_the_next_frame_is_expected_of_a_lone_stream_that_keeps_time() -> None:
     assert core.expected() is None
     for number in range(30):
         feed(core, datagrams_of(number), number / 30)
-    window = core.expected()
-    assert window is not None
-    assert window[0] < 1 < window[1]
+    expected = core.expected()
+    assert expected is not None
+    assert expected.from_at < 1 < expected.to_at
+    assert expected.payload_bytes == len(payload_of(29))
     feed(core, datagrams_of(0, epoch=2), 0.97, ("192.0.2.8", 40_002))
     assert core.expected() is None
 

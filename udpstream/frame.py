@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from udpstream.core.receiving import FrameArrived
 from udpstream.core.stream import Stream
 from udpstream.protocol import Codec
 
@@ -39,6 +41,21 @@ class Frame:
     captured_at: float | None
     received_at: float
     latency_s: float | None
+
+    @classmethod
+    def arrived(cls, event: FrameArrived) -> Self:
+        """The frame that has become whole in a receiver's core."""
+        whole = event.whole
+        return cls(
+            event.stream,
+            whole.number,
+            whole.codec,
+            whole.size_wh,
+            whole.payload.data.toreadonly(),
+            event.captured_at,
+            event.received_at,
+            event.latency_s,
+        )
 
     @cached_property
     def image(self) -> NDArray[np.uint8]:

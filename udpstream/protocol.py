@@ -67,10 +67,9 @@ class Codec(enum.Enum):
     RAW = "raw"
     JPEG = "jpeg"
 
-    @property
-    def kind(self) -> Kind:
+    def __init__(self, _: str) -> None:
+        self.kind = Kind[self.name]
         """The kind of datagram that carries this codec's frames."""
-        return Kind.RAW if self is Codec.RAW else Kind.JPEG
 
 
 _CODEC_OF_KIND: dict[int, Codec] = {codec.kind: codec for codec in Codec}
@@ -372,11 +371,11 @@ def pack_frame_header(header: FrameHeader) -> bytes:
     Raises:
         DatagramError: a field does not fit its place on the wire.
     """
+    index, block, data, parity, epoch, frame, length, captured_us, width, height, codec, _ = header
     try:
         return _FRAME.pack(
-            header.index, MARK_AND_VERSION, header.codec.kind, header.block, header.data,
-            header.parity, header.epoch, header.frame, header.length, header.captured_us,
-            header.width, header.height,
+            index, MARK_AND_VERSION, codec.kind, block, data, parity, epoch, frame, length,
+            captured_us, width, height,
         )  # fmt: skip
     except struct.error as error:
         raise DatagramError(f"a header field is out of range: {error}: {header}") from error

@@ -18,7 +18,7 @@ from udpstream.core.adaptation import Adaptation
 from udpstream.core.fec import DEFAULT_MAX_PERCENT, Fec
 from udpstream.core.histogram import Histogram
 from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES, pace_frame
-from udpstream.core.packetize import packetize_classic
+from udpstream.core.packetize import OutgoingFrame, packetize_classic
 from udpstream.core.picture import Limits
 from udpstream.core.sending import SenderCore
 from udpstream.errors import AddressError, FrameError
@@ -357,29 +357,32 @@ class Sender:
         captured_s: float,
     ) -> None:
         with self._lock:
-            now_s = time.monotonic()
-            hello = core.hello_due(now_s)
-            if hello is not None:
-                self._send_control(hello)
-            frame, pace = core.packetize(payload, codec, size_wh, captured_s, now_s)
+            frame, pace = core.packetize(payload, codec, size_wh, captured_s, time.monotonic())
         count, datagram_bytes = frame.datagrams.shape
-        a_call = self._socket.most_together(datagram_bytes)
         try:
             for start in paced(pace, count):
                 end = min(start + pace.burst, count)
                 with self._lock:  # between the bursts, what is asked for again can leave
-                    # The first call alone: the receiver has something to do meanwhile.
-                    first, upto = start, start + a_call
-                    while first < end:
-                        self._socket.send_all(frame.burst(first, min(upto, end)))
-                        first, upto = upto, upto + _FILLED_CALLS * a_call
+                    self._send_burst(frame, start, end)
                     if end == count:  # before any report of it can be heard
-                        core.frame_sent(time.monotonic())
+                        now_s = time.monotonic()
+                        core.frame_sent(now_s)
+                        hello = core.hello_due(now_s)
+                        if hello is not None:
+                            self._send_control(hello)
                         self.stats.wire_bytes += frame.datagrams.nbytes
                         self.stats.parity_bytes += (count - frame.layout.chunks) * datagram_bytes
         finally:
             with self._lock:
                 core.frame_sent(time.monotonic())  # half of it: but its number is used up
+
+    def _send_burst(self, frame: OutgoingFrame, start: int, end: int) -> None:
+        """Fill and send datagrams, first a system call's worth: the receiver begins with that."""
+        a_call = self._socket.most_together(frame.datagrams.shape[1])
+        first, upto = start, start + a_call
+        while first < end:
+            self._socket.send_all(frame.burst(first, min(upto, end)))
+            first, upto = upto, upto + _FILLED_CALLS * a_call
 
     def _send_classic(
         self, payload: NDArray[np.uint8], codec: Codec, size_wh: tuple[int, int]

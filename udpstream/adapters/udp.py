@@ -106,9 +106,10 @@ class UdpSender:
         if self._may_segment and count > 1:
             most = self.most_together(size)
             if most > 1 and (size == self._segment_bytes or self._set_segment(size)):
-                for start in range(0, count, most):
-                    if not self._send(datagrams[start : start + most].data):
-                        self.send_all(datagrams[start:])  # refused on this route: one by one
+                data = datagrams.reshape(-1).data
+                for start in range(0, count * size, most * size):
+                    if not self._send(data[start : start + most * size]):
+                        self.send_all(datagrams[start // size :])  # refused here: one by one
                         return
                 return
         for row in datagrams:
@@ -146,24 +147,21 @@ class UdpSender:
         """Close the socket."""
         self._socket.close()
 
-    def _send(self, data: bytes | memoryview) -> bool:
+    def _send(self, data: bytes | memoryview, tries: int = 0) -> bool:
         """Send, or lose, once; False where segmentation was refused and nothing left."""
-        for attempt in range(3):
-            try:
-                self._socket.send(data)
-                return True
-            except OSError as error:
-                if error.errno in _EARLIER and attempt < 2:
-                    continue  # that told of an earlier datagram; this one has not left
-                if self._segment_bytes and error.errno in _NO_SEGMENTS:
-                    # The route's MTU is below the datagram, or its device cannot.
-                    self._may_segment = False
-                    self._set_segment(0)
-                    return False
-                if error.errno == errno.EMSGSIZE and not attempt:
-                    continue  # a router told of its MTU; now the kernel knows where to cut
-                if error.errno in _PASSING:
-                    return True  # a full queue, or a link that is down: lost, and counted there
+        try:
+            self._socket.send(data)
+        except OSError as error:
+            if error.errno in _EARLIER and tries < 2:
+                return self._send(data, tries + 1)  # that told of one before; this has not left
+            if self._segment_bytes and error.errno in _NO_SEGMENTS:
+                # The route's MTU is below the datagram, or its device cannot.
+                self._may_segment = False
+                self._set_segment(0)
+                return False
+            if error.errno == errno.EMSGSIZE and not tries:
+                return self._send(data, 1)  # a router told of its MTU; now the kernel can cut
+            if error.errno not in _PASSING:  # a full queue, a link that is down: lost, and counted
                 raise AddressError(self._send_problem(error, len(data))) from error
         return True
 

@@ -74,7 +74,8 @@ class Adaptation:
         self._picture = PictureFit(quality, self._limits, resizable=resizable)
         self._rate = RateControl(fills=self._fills)
         self._meter = RateMeter()
-        self._fps: float | None = None
+        self._captured_at = 0.0
+        self._latest_fps: float | None = None
         self._captured = 0
         self._datagram_bytes = datagram_bytes
 
@@ -128,7 +129,7 @@ class Adaptation:
             now: in seconds; to be called once for each frame captured.
         """
         self._meter.add(now)
-        self._fps = self._meter.per_second(now) or self._fps
+        self._captured_at = now
         self._captured += 1
         return self._captured % self._picture.fps_divisor == 0
 
@@ -151,13 +152,14 @@ class Adaptation:
         phase = self._rate.phase
         full_bytes = self._picture.full_bytes
         full_rate = None
-        if full_bytes is not None and self._fps is not None:
-            full_rate = self._wire_bytes(full_bytes) * self._fps
+        fps = self._fps
+        if full_bytes is not None and fps is not None:
+            full_rate = self._wire_bytes(full_bytes) * fps
         by_chance = self._rate.sample(
             sample,
             now,
             usual_loss=self._fec.loss,
-            interval_s=self._picture.fps_divisor / self._fps if self._fps else None,
+            interval_s=self._picture.fps_divisor / fps if fps else None,
             full_rate=full_rate,
         )
         if by_chance:
@@ -208,25 +210,31 @@ class Adaptation:
             )
         return "; ".join(notes)
 
+    @property
+    def _fps(self) -> float | None:
+        """Frames captured a second; computed when it is asked for, and not with each frame."""
+        self._latest_fps = self._meter.per_second(self._captured_at) or self._latest_fps
+        return self._latest_fps
+
     def _fit(self) -> None:
         rate = self._limits.max_rate_bytes_per_s or math.inf
         if self._enabled and self._rate.target is not None:
             # A trial is filled up with parity if it may be, and else with a better picture.
             rate = min(rate, self._rate.target * (1.0 if self._fills else self._rate.trial))
-        if rate == math.inf or not self._enabled or self._fps is None:
+        if rate == math.inf or not self._enabled or (fps := self._fps) is None:
             self._picture.reset()
             return
         frame_bytes = self._picture.frame_bytes
         if frame_bytes:
-            self._picture.fit(rate * frame_bytes / self._wire_bytes(frame_bytes), self._fps)
+            self._picture.fit(rate * frame_bytes / self._wire_bytes(frame_bytes), fps)
 
     def _bare_rate(self) -> float | None:
         """Bytes a second of the picture as it is chosen now, without parity."""
-        frame_bytes = self._picture.frame_bytes
-        if frame_bytes is None or self._fps is None:
+        frame_bytes, fps = self._picture.frame_bytes, self._fps
+        if frame_bytes is None or fps is None:
             return None
         wire_bytes = frame_bytes + self._chunks(frame_bytes) * HEADER_BYTES
-        return wire_bytes * self._fps / self._picture.fps_divisor
+        return wire_bytes * fps / self._picture.fps_divisor
 
     def _chunks(self, payload_bytes: float) -> int:
         return max(1, math.ceil(payload_bytes / (self._datagram_bytes - HEADER_BYTES)))

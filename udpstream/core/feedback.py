@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from udpstream.protocol import Report
 
@@ -69,8 +70,7 @@ class LinkSample:
         return self.wire_bytes / self.span_s
 
 
-@dataclass(frozen=True, slots=True)
-class _Departure:
+class _Departure(NamedTuple):
     """When a frame's datagrams left, and how many of the stream had left before."""
 
     before: int

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from udpstream.protocol import MAX_CHUNKS_PER_BLOCK
 
-_INDICES = np.arange(MAX_CHUNKS_PER_BLOCK, dtype=np.uint8)
-_NO_BLOCKS = np.zeros(MAX_CHUNKS_PER_BLOCK, np.uint8)
+_INDICES = bytes(range(MAX_CHUNKS_PER_BLOCK))
+_NO_BLOCKS = bytes(MAX_CHUNKS_PER_BLOCK)
 
 
 class Layout:
@@ -55,20 +55,20 @@ class Layout:
         return np.concatenate((data[data < self.chunks], self.chunks + parity))
 
     @property
-    def blocks_and_indices(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Block and index of each datagram in the order of the wire, `(total,)` each."""
+    def blocks_and_indices(self) -> tuple[bytes, bytes]:
+        """Block and index of each datagram in the order of the wire, `total` bytes each."""
         if self.chunks == self.data:
             return _NO_BLOCKS[: self.total], _INDICES[: self.total]
         return self._blocks_and_indices
 
     @cached_property
-    def _blocks_and_indices(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def _blocks_and_indices(self) -> tuple[bytes, bytes]:
         blocks, indices = np.divmod(self.rows, self.data)
         over = self.rows >= self.chunks
         if self.parity:
             blocks[over], indices[over] = np.divmod(self.rows[over] - self.chunks, self.parity)
             indices[over] += self.data
-        return blocks.astype(np.uint8), indices.astype(np.uint8)
+        return blocks.astype(np.uint8).tobytes(), indices.astype(np.uint8).tobytes()
 
     def place(self, block: int, index: int) -> int:
         """The place on the wire of a chunk; of one that the frame has not, anything from 0 on."""

@@ -50,12 +50,12 @@ class Pace(NamedTuple):
 
 def buffer_capacity(datagram_bytes: int, receive_buffer_bytes: int) -> int:
     """How many datagrams of that size a receive buffer holds, at least 1."""
-    return max(1, receive_buffer_bytes // _charge_bytes(datagram_bytes))
+    return max(1, receive_buffer_bytes // buffer_need(1, datagram_bytes))
 
 
 def buffer_need(datagrams: int, datagram_bytes: int) -> int:
     """How large a receive buffer holds so many datagrams of that size, in bytes."""
-    return datagrams * _charge_bytes(datagram_bytes)
+    return datagrams * (_CHARGE_FACTOR * datagram_bytes + _CHARGE_BYTES)
 
 
 def pace_frame(
@@ -74,9 +74,9 @@ def pace_frame(
     With a rate it goes no faster than that, in bursts of a millisecond, under the same
     rule of three quarters.
     """
-    capacity = buffer_capacity(datagram_bytes, receive_buffer_bytes)
     pace = Pace(datagrams, 0.0)
-    if datagrams > capacity:
+    if datagrams > 1 and buffer_need(datagrams, datagram_bytes) > receive_buffer_bytes:
+        capacity = buffer_capacity(datagram_bytes, receive_buffer_bytes)
         burst = max(1, min(capacity, _BURST_BYTES // datagram_bytes))
         gap_s = _within_interval(_BURST_GAP_S, -(-datagrams // burst), interval_s)
         pace = Pace(burst, gap_s)
@@ -92,7 +92,3 @@ def pace_frame(
 def _within_interval(gap_s: float, gaps: int, interval_s: float | None) -> float:
     """The gap, or a shorter one, so that all are over within three quarters of the interval."""
     return gap_s if interval_s is None else min(gap_s, SPREAD * interval_s / gaps)
-
-
-def _charge_bytes(datagram_bytes: int) -> int:
-    return _CHARGE_FACTOR * datagram_bytes + _CHARGE_BYTES

@@ -23,6 +23,8 @@ from udpstream.protocol import (
 )
 
 _NO_ROOM: NDArray[np.uint8] = np.empty(0, np.uint8)
+# To fill up with: where the caches are cold, numpy takes 0.03 ms to do it with a number.
+_ZEROS: NDArray[np.uint8] = np.zeros(MAX_DATAGRAM_BYTES, np.uint8)
 _MOST_FREE = 2  # buffers kept for frames to come
 
 
@@ -181,9 +183,8 @@ class Packetizer:
         data, parity_chunks = _blocks_with_parity(chunks, blocks, parity)
         header = pack_frame_header(
             FrameHeader(
-                index=0, block=0, data=data, parity=parity_chunks, epoch=self._epoch,
-                frame=frame & 0xFFFF_FFFF, length=length, captured_us=captured_us & 0xFFFF_FFFF,
-                width=size_wh[0], height=size_wh[1], codec=codec, chunk_bytes=chunk_bytes,
+                0, 0, data, parity_chunks, self._epoch, frame & 0xFFFF_FFFF, length,
+                captured_us & 0xFFFF_FFFF, *size_wh, codec, chunk_bytes,
             )
         )  # fmt: skip
         layout = layout_of(chunks, data, parity_chunks)
@@ -218,16 +219,17 @@ def _blocks_with_parity(chunks: int, blocks: int, parity: Callable[[int], int]) 
 def headers_of(header: bytes, layout: Layout, most: int | None = None) -> bytearray:
     """The headers of a frame's datagrams one after the other, in the order of the wire.
 
+    Without numpy, it takes a third of the time when the caches are cold.
+
     Args:
         header: that of any one of them.
         layout: of the frame.
         most: how many, if not all.
     """
     blocks, indices = layout.blocks_and_indices
-    count = layout.total if most is None else min(most, layout.total)
-    headers = bytearray(header) * count  # half the time of numpy's, for frames of any size
-    headers[0::HEADER_BYTES] = indices[:count].data
-    headers[3::HEADER_BYTES] = blocks[:count].data
+    headers = bytearray(header) * len(indices[:most])
+    headers[0::HEADER_BYTES] = indices[:most]
+    headers[3::HEADER_BYTES] = blocks[:most]
     return headers
 
 
@@ -259,5 +261,6 @@ def _fill(chunks: NDArray[np.uint8], payload: NDArray[np.uint8]) -> None:
     chunks[:whole] = payload[: whole * chunk_bytes].reshape(whole, chunk_bytes)
     if whole < len(chunks):
         tail = payload[whole * chunk_bytes :]
-        chunks[whole, : len(tail)] = tail
-        chunks[whole, len(tail) :] = 0
+        last = chunks[whole]
+        last[: len(tail)] = tail
+        last[len(tail) :] = _ZEROS[: chunk_bytes - len(tail)]

@@ -97,6 +97,14 @@ class Notice:
     text: str
 
 
+class Expected(NamedTuple):
+    """A frame that is due: from when to when it will begin to come, and how large it may be."""
+
+    from_at: float
+    to_at: float
+    payload_bytes: int
+
+
 Event: TypeAlias = FrameArrived | StreamEnded | Notice
 
 
@@ -184,14 +192,12 @@ class ReceiverCore:
         timers += [state.report_at for state in self._table if state.wants_report]
         return min(timers, default=None)
 
-    def expected(self) -> tuple[float, float] | None:
-        """From when to when the next frame will begin to come; None where nobody knows.
-
-        That is, where it keeps no time, or is not the only stream.
-        """
+    def expected(self) -> Expected | None:
+        """The next frame; None where nobody knows: it keeps no time, or is not the only stream."""
         self._book()
         only = self._table.only()
-        return None if only is None else only.arrivals.window()
+        window = None if only is None else only.arrivals.window()
+        return None if only is None or window is None else Expected(*window, only.payload_bytes)
 
     def close(self, now: float) -> None:
         """End all streams and tell their senders."""
@@ -498,6 +504,7 @@ class ReceiverCore:
             return
         assert state.stream is not None
         state.codec, state.size_wh = whole.codec, whole.size_wh
+        state.payload_bytes = len(whole.payload)
         wall_us = self._wall_us(now)
         captured_us = state.captured_us(whole, wall_us, now)
         offset_us = state.clock_offset_us()

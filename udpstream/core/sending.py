@@ -77,7 +77,8 @@ class SenderCore:
         self._packetizer = Packetizer(epoch, datagram_bytes)
         self._history = History(self._packetizer.reuse)
         self._observer = LinkObserver()
-        self._leaving: tuple[OutgoingFrame, float] | None = None  # and when it began to
+        # A frame that is leaving, when it began to, and whether the history has it already.
+        self._leaving: tuple[OutgoingFrame, float, bool] | None = None
         self._repairs: list[NDArray[np.uint8]] = []
         self._capture, self._encode = RecentTimes(), RecentTimes()
         self._clock = ClockFilter()
@@ -135,17 +136,16 @@ class SenderCore:
             payload, codec, size_wh, self.frames_sent, self._clock_us(captured),
             self.adaptation.parity,
         )  # fmt: skip
-        self._history.add(self.frames_sent, frame, now)
-        if not self.receiver_is_there:
-            self._history.clear()
-        self._leaving = frame, now
         buffer_bytes = self._receive_buffer_bytes or STOCK_RECEIVE_BUFFER_BYTES
         count, datagram_bytes = frame.datagrams.shape
         pace = pace_frame(
             count, datagram_bytes, buffer_bytes, self._sent_interval_s(),
             self.adaptation.rate_bytes_per_s,
         )  # fmt: skip
-        if count > pace.burst:  # a report can come while it leaves: until then, as it is meant to
+        spread = count > pace.burst
+        self._leaving = frame, now, spread
+        if spread:  # it can be asked for, and reported of, while it leaves
+            self._keep(frame, now)
             self._note_departure(frame, now, now + pace.takes_s(count))
         return frame, pace
 
@@ -153,8 +153,10 @@ class SenderCore:
         """Note that the latest frame's datagrams have left; more calls do nothing."""
         if self._leaving is None:
             return
-        frame, begun = self._leaving
+        frame, begun, is_kept = self._leaving
         self._leaving = None
+        if not is_kept:
+            self._keep(frame, begun)
         self._note_departure(frame, begun, now)
         self.frames_sent += 1
 
@@ -252,6 +254,11 @@ class SenderCore:
         is_next = self._result_frame < frame <= self.frames_sent
         if is_next and self.receiver_is_there:  # it may have said BYE meanwhile
             self._result, self._result_frame = (result, now), frame
+
+    def _keep(self, frame: OutgoingFrame, begun: float) -> None:
+        self._history.add(self.frames_sent, frame, begun)
+        if not self.receiver_is_there:
+            self._history.clear()
 
     def _note_departure(self, frame: OutgoingFrame, begun: float, left: float) -> None:
         self._observer.frame_left(

@@ -54,6 +54,7 @@ class StreamState:
     hello_at: float = 0.0
     codec: Codec | None = None  # of the latest frame
     size_wh: tuple[int, int] | None = None
+    payload_bytes: int = 0
     rate: RateMeter = field(default_factory=RateMeter)
     arrivals: Arrivals = field(default_factory=Arrivals)
     reports: int = 0  # sent to the sender
