@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from udpstream.core.pool import BufferPool
 from udpstream.dry_run import DryRun
 
 MOST_BYTES = 512 << 10
@@ -9,7 +10,7 @@ MOST_BYTES = 512 << 10
 
 @pytest.mark.parametrize("payload_bytes", [1, 5_000, 45_000, 46 * 1376, 46 * 1376 + 1, 300_000])
 def test_a_frame_of_that_size_goes_all_the_way(payload_bytes: int) -> None:
-    dry_run = DryRun()
+    dry_run = DryRun(BufferPool())
     for number in range(3):
         frame = dry_run(payload_bytes, number / 30)
         assert frame is not None
@@ -18,13 +19,13 @@ def test_a_frame_of_that_size_goes_all_the_way(payload_bytes: int) -> None:
 
 
 def test_a_huge_frame_is_not_imitated_whole() -> None:
-    frame = DryRun()(50 << 20, 0.0)
+    frame = DryRun(BufferPool())(50 << 20, 0.0)
     assert frame is not None
     assert len(frame.payload) == MOST_BYTES
 
 
 def test_a_day_of_it_keeps_nothing() -> None:
-    dry_run = DryRun()
+    dry_run = DryRun(BufferPool())
     for number in range(2_000):
         # As long between two as makes a receiver let go of silent streams, and sizes that vary.
         assert dry_run(1 + 97 * (number % 500), number * 45.0) is not None

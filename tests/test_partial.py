@@ -10,6 +10,7 @@ from tests.link_tools import datagrams_of, payload_of
 from udpstream.core.layout import Layout, layout_of
 from udpstream.core.meter import LinkCounts, LinkMeter
 from udpstream.core.partial import Partial
+from udpstream.core.pool import BufferPool
 from udpstream.protocol import HEADER_BYTES, Ask, parse_frame_header
 
 
@@ -22,7 +23,7 @@ class Frame:
         header = parse_frame_header(self.datagrams[0].data)
         self.layout: Layout = layout_of(header.data_chunks, header.data, header.parity)
         self.counts = LinkCounts()
-        self.partial = Partial(7, header, self.layout, LinkMeter(self.counts), 0.0)
+        self.partial = Partial(7, header, self.layout, LinkMeter(self.counts), BufferPool(), 0.0)
 
     def take(self, datagrams: NDArray[np.uint8], now: float = 0.0) -> None:
         """Feed datagrams as a reassembler does it."""
@@ -216,7 +217,7 @@ def test_a_lone_datagram_costs_little_whatever_it_claims(data: int, parity: int)
     datagram[0, 3:6] = 0, data, parity
     header = parse_frame_header(datagram[0].data)
     layout = Layout(header.data_chunks, data, parity)
-    partial = Partial(7, header, layout, LinkMeter(LinkCounts()), 0.0)
+    partial = Partial(7, header, layout, LinkMeter(LinkCounts()), BufferPool(), 0.0)
     assert partial.foretell(datagram[0]) == 0
     partial.place(datagram, 0.0)
     partial.finish_run()

@@ -21,6 +21,7 @@ from tests.link_tools import balanced, datagrams_of
 from udpstream import AddressError, Codec, DatagramError, Frame, Receiver, Sender, Stream
 from udpstream.adapters.udp import UdpSender
 from udpstream.core.ledger import Loss, StreamReport
+from udpstream.core.pool import BufferPool
 from udpstream.core.receiving import Expected
 from udpstream.dry_run import DryRun
 
@@ -521,7 +522,7 @@ def test_frames_that_are_watched_for_are_the_same(
 
     monkeypatch.setattr(receiver._core, "expected", always)
     dry_runs: list[int] = []
-    dry_run = DryRun()
+    dry_run = DryRun(BufferPool())
 
     def run(payload_bytes: int, now: float) -> Frame | None:
         dry_runs.append(payload_bytes)

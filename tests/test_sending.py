@@ -225,6 +225,17 @@ def test_forged_nacks_cannot_make_it_send_more_than_its_allowance() -> None:
     assert core.repairs() == []
 
 
+def test_what_does_not_fit_the_receivers_buffer_costs_no_allowance() -> None:
+    core = make_core()
+    core.receive(welcome(hello_of(core, 0.0), buffer_bytes=40_000), 0.0)
+    frame, _ = core.packetize(payload_of(0, 58_000), Codec.JPEG, SIZE_WH, 0.0, 0.0)
+    frame.whole()
+    core.frame_sent(0.0)
+    for _ in range(20):  # each time all of it, 60 KB, of which half a buffer is sent
+        core.receive(pack_control(Nack(EPOCH, (Ask(0),))), 0.0)
+        assert [len(datagrams) for datagrams in core.repairs()] == [6]
+
+
 _REPORT_FIELDS = {
     name: st.one_of(st.integers(0, 100), st.integers(0, (1 << bits) - 1))
     for name, bits in {

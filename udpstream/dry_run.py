@@ -10,6 +10,7 @@ import numpy as np
 
 from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES
 from udpstream.core.packetize import Packetizer
+from udpstream.core.pool import BufferPool
 from udpstream.core.receiving import FrameArrived, ReceiverCore
 from udpstream.frame import Frame
 from udpstream.protocol import DEFAULT_DATAGRAM_BYTES, Codec
@@ -22,15 +23,16 @@ _PAYLOAD = np.zeros(512 << 10, np.uint8)  # a larger frame takes so long that th
 class DryRun:
     """A receiver core of its own, with a stream of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, pool: BufferPool) -> None:
+        """Take frames into memory from there, so that it is in the caches for the next real one."""
         self._packetizer = Packetizer(epoch=0, datagram_bytes=DEFAULT_DATAGRAM_BYTES)
         self._core = ReceiverCore(
-            wall_offset_s=0.0, receive_buffer_bytes=STOCK_RECEIVE_BUFFER_BYTES
+            wall_offset_s=0.0, receive_buffer_bytes=STOCK_RECEIVE_BUFFER_BYTES, pool=pool
         )
         self._frames = 0
 
     def __call__(self, payload_bytes: int, now: float) -> Frame | None:
-        """Take a frame of about that size, whose memory the next real one is likely to get.
+        """Take a frame of about that size.
 
         Args:
             payload_bytes: at least 1.

@@ -12,6 +12,7 @@ from typing import Self
 
 from udpstream.adapters.udp import DEFAULT_RECEIVE_BUFFER_BYTES, Batch, Offload, UdpReceiver
 from udpstream.core.ledger import StreamReport
+from udpstream.core.pool import BufferPool
 from udpstream.core.probing import version_numbers
 from udpstream.core.reassembly import LATENCY_BUDGET_S
 from udpstream.core.receiving import (
@@ -108,6 +109,7 @@ class Receiver:
             host, port, receive_buffer_bytes=receive_buffer_bytes, offload=offload
         )
         self._wall_offset_s = time.time() - time.monotonic()
+        pool = BufferPool()
         self._core = ReceiverCore(
             wall_offset_s=self._wall_offset_s,
             receive_buffer_bytes=self._socket.receive_buffer_bytes,
@@ -116,8 +118,9 @@ class Receiver:
             max_frame_bytes=max_frame_bytes,
             latency_budget_s=latency_budget_s,
             version=version_numbers(__version__),
+            pool=pool,
         )
-        self._dry_run = DryRun()
+        self._dry_run = DryRun(pool)
         self._core_lock = threading.Lock()  # who pumps, and who asks for reports
         self._pump_lock = threading.Lock()  # who reads the socket
         self._reader_pumps = False  # a reader waits in the socket, and wants the pump lock

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udpstream.core.ledger import Ledger, Loss
+from udpstream.core.pool import BufferPool
 from udpstream.core.reassembly import WholeFrame
 from udpstream.protocol import CLASSIC_INDEX_BYTES, ClassicGeometry, Codec
 
@@ -21,8 +22,11 @@ class ClassicReassembler:
     frame after the head of another would otherwise look whole.
     """
 
-    def __init__(self, ledger: Ledger, geometry: ClassicGeometry) -> None:
+    def __init__(
+        self, ledger: Ledger, geometry: ClassicGeometry, pool: BufferPool | None = None
+    ) -> None:
         self._ledger = ledger
+        self._pool = pool or BufferPool()
         self._geometry = geometry
         self._payload: NDArray[np.uint8] = np.empty(0, np.uint8)
         self._latest = b""  # the datagram taken last
@@ -55,7 +59,7 @@ class ClassicReassembler:
             if self._expected:
                 self._tear()
             self._skipping = False
-            self._payload = np.empty(self._geometry.frame_bytes, np.uint8)
+            self._payload = self._pool.take(self._geometry.frame_bytes)
             self._kernel_dropped = kernel_dropped
             self._ledger.sent += 1
         elif index != self._expected:

@@ -73,6 +73,10 @@ class History:
                 return datagrams if len(datagrams) else None
         return None
 
+    def give_back(self, nbytes: int) -> None:
+        """Take back from the allowance what was answered, and not sent."""
+        self._allowance_bytes += nbytes
+
     def _let_go(self) -> None:
         kept = self._kept.popleft()
         self._bytes -= kept.frame.datagrams.nbytes

@@ -11,6 +11,7 @@ from udpstream.core.layout import Layout, runs_of
 from udpstream.core.meter import LinkMeter
 from udpstream.core.packetize import headers_of
 from udpstream.core.parity import restore
+from udpstream.core.pool import BufferPool
 from udpstream.protocol import HEADER_BYTES, Ask, FrameHeader
 
 # Frames of more chunks, parity included, get their headers foretold only when one in 256 of
@@ -81,7 +82,13 @@ class Partial:
     )
 
     def __init__(
-        self, number: int, header: FrameHeader, layout: Layout, meter: LinkMeter, now: float
+        self,
+        number: int,
+        header: FrameHeader,
+        layout: Layout,
+        meter: LinkMeter,
+        pool: BufferPool,
+        now: float,
     ) -> None:
         self.number = number
         self.header = header
@@ -99,7 +106,8 @@ class Partial:
         self._datagram_bytes = HEADER_BYTES + header.chunk_bytes
         self._headers = bytearray()
         self._foretold_bytes = 0
-        self._rows: NDArray[np.uint8] = np.empty((layout.total, header.chunk_bytes), np.uint8)
+        rows = pool.take(layout.total * header.chunk_bytes)
+        self._rows: NDArray[np.uint8] = rows.reshape(layout.total, header.chunk_bytes)
         self._arrived: NDArray[np.bool_] | None = None
         self._asked: NDArray[np.bool_] | None = None
         self._parity_here = 0

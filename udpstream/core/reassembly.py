@@ -27,6 +27,7 @@ from udpstream.core.ledger import Ledger, Loss
 from udpstream.core.meter import LinkMeter
 from udpstream.core.packetize import headers_of
 from udpstream.core.partial import Partial
+from udpstream.core.pool import BufferPool
 from udpstream.core.repair import MAX_TRIES, RepairTiming
 from udpstream.core.serial import unwrap
 from udpstream.protocol import HEADER_BYTES, Ask, Codec, FrameHeader
@@ -95,7 +96,12 @@ class Reassembler:
     """
 
     def __init__(
-        self, ledger: Ledger, *, max_frame_bytes: int, latency_budget_s: float = LATENCY_BUDGET_S
+        self,
+        ledger: Ledger,
+        *,
+        max_frame_bytes: int,
+        latency_budget_s: float = LATENCY_BUDGET_S,
+        pool: BufferPool | None = None,
     ) -> None:
         self.meter = LinkMeter(ledger.link)
         self.can_ask = False
@@ -103,6 +109,7 @@ class Reassembler:
         self.memory_bytes = 0
         self._ledger = ledger
         self._max_frame_bytes = max_frame_bytes
+        self._pool = pool or BufferPool()
         self._budget_s = latency_budget_s
         self._partial: dict[int, Partial] = {}
         self._held: dict[int, WholeFrame] = {}
@@ -202,7 +209,7 @@ class Reassembler:
             was_asked = gap is not None and gap.was_asked
             layout = layout_of(header.data_chunks, header.data, header.parity)
             if layout.chunks <= len(datagrams) and not was_asked:
-                whole = _take_whole(number, header, layout, datagrams, now)
+                whole = _take_whole(number, header, layout, datagrams, self._pool, now)
                 if whole is not None:
                     self.meter.note(number, 0, layout.chunks, layout.total, now)
                     self._hand_on(whole)
@@ -350,7 +357,7 @@ class Reassembler:
     def _begin(self, number: int, header: FrameHeader, layout: Layout, now: float) -> Partial:
         if len(self._partial) + len(self._held) >= MAX_PARTIAL_FRAMES:
             self.evict_oldest()
-        partial = Partial(number, header, layout, self.meter, now)
+        partial = Partial(number, header, layout, self.meter, self._pool, now)
         self._partial[number] = partial
         self.memory_bytes += partial.memory_bytes
         return partial
@@ -522,7 +529,12 @@ def _leading_run(datagrams: NDArray[np.uint8]) -> int:
 
 
 def _take_whole(
-    number: int, header: FrameHeader, layout: Layout, datagrams: NDArray[np.uint8], now: float
+    number: int,
+    header: FrameHeader,
+    layout: Layout,
+    datagrams: NDArray[np.uint8],
+    pool: BufferPool,
+    now: float,
 ) -> WholeFrame | None:
     """The frame, if all of its data chunks lead these datagrams in order; small ones come so."""
     if layout.is_interleaved:
@@ -531,9 +543,9 @@ def _take_whole(
     headers = datagrams[:, :HEADER_BYTES].tobytes()
     if headers != headers_of(headers[:HEADER_BYTES], layout, layout.chunks):
         return None
-    return _whole(
-        number, header, np.ascontiguousarray(datagrams[:, HEADER_BYTES:]).reshape(-1), now
-    )
+    chunks = pool.take(layout.chunks * header.chunk_bytes)
+    chunks.reshape(layout.chunks, header.chunk_bytes)[:] = datagrams[:, HEADER_BYTES:]
+    return _whole(number, header, chunks, now)
 
 
 def _whole(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from udpstream.core.classic import ClassicReassembler
 from udpstream.core.ledger import Ledger, StreamReport
 from udpstream.core.pacing import buffer_need
+from udpstream.core.pool import BufferPool
 from udpstream.core.probing import TrialTable
 from udpstream.core.reassembly import (
     LATENCY_BUDGET_S,
@@ -129,6 +130,7 @@ class ReceiverCore:
         max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES,
         latency_budget_s: float = LATENCY_BUDGET_S,
         version: tuple[int, int, int] = (0, 0, 0),
+        pool: BufferPool | None = None,
     ) -> None:
         self.dropped: Counter[str] = Counter()
         self.kernel_dropped = 0
@@ -139,6 +141,7 @@ class ReceiverCore:
         self._classic = classic or ClassicGeometry()
         self._max_frame_bytes = max_frame_bytes
         self._latency_budget_s = latency_budget_s
+        self._pool = pool or BufferPool()
         self._table = StreamTable()
         self._trials = TrialTable(receive_buffer_bytes, version)
         self._events: list[Event] = []
@@ -440,12 +443,13 @@ class ReceiverCore:
         ledger = Ledger()
         reassembler: Reassembler | ClassicReassembler
         if key[1] == CLASSIC_EPOCH:
-            reassembler = ClassicReassembler(ledger, self._classic)
+            reassembler = ClassicReassembler(ledger, self._classic, self._pool)
         else:
             reassembler = Reassembler(
                 ledger,
                 max_frame_bytes=self._max_frame_bytes,
                 latency_budget_s=self._latency_budget_s,
+                pool=self._pool,
             )
         state = StreamState(key, reassembler, ledger, now, now, self.kernel_dropped)
         self._table.add(state)

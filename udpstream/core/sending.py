@@ -210,6 +210,7 @@ class SenderCore:
                 datagrams, datagram_bytes = answer.shape
                 fits = min(datagrams, buffer_capacity(datagram_bytes, room_bytes))
                 self._repairs.append(answer[:fits])
+                self._history.give_back((datagrams - fits) * datagram_bytes)
                 room_bytes -= buffer_need(fits, datagram_bytes)
             if room_bytes <= 0:
                 return
