@@ -56,10 +56,10 @@ def test_it_keeps_little_and_follows_frames_that_change_their_size() -> None:
     assert len(pool._free) == 4
     for _ in range(10):
         pool.take(500_000)
-    assert max(map(len, pool._free)) >= 500_000
+    assert max(memory.size for memory in pool._free) >= 500_000
     assert len(pool._free) == 4
     pool.take(20 << 20)  # a raw 4K frame is let go
-    assert max(map(len, pool._free)) < 20 << 20
+    assert max(memory.size for memory in pool._free) < 20 << 20
 
 
 def test_frames_may_outlive_the_pool_and_be_let_go_anywhere() -> None:

@@ -7,8 +7,6 @@ tenth JPEG of 1920x1080 took 11 ms to decode, not 7, for pages that the kernel h
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,20 +22,29 @@ class BufferPool:
     """
 
     def __init__(self) -> None:
-        self._free: list[NDArray[np.uint8]] = []
+        self._free: list[_Memory] = []
 
     def take(self, size: int) -> NDArray[np.uint8]:
         """An array `(size,)` uint8 of whatever content, to be kept as long as one likes."""
-        return np.asarray(_Lease(self._memory_for(size), self._free))[:size]
+        return np.asarray(_Lease(self._memory_for(size), size, self._free))
 
-    def _memory_for(self, size: int) -> NDArray[np.uint8]:
+    def _memory_for(self, size: int) -> _Memory:
         free = self._free
         for at in range(len(free) - 1, -1, -1):  # the latest is likely to be in the caches
-            if size <= len(free[at]) <= 2 * size + 4096:
+            if size <= free[at].size <= 2 * size + 4096:
                 return free.pop(at)
         if len(free) >= _MOST_FREE:  # the frames have another size now
             free.pop(0)
-        return np.empty(size + size // _SPARE, np.uint8)
+        return _Memory(size + size // _SPARE)
+
+
+class _Memory:
+    __slots__ = ("_array", "address", "size")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._array = np.empty(size, np.uint8)
+        self.address = self._array.ctypes.data
 
 
 class _Lease:
@@ -45,11 +52,13 @@ class _Lease:
 
     __slots__ = ("__array_interface__", "_free", "_memory")
 
-    def __init__(self, memory: NDArray[np.uint8], free: list[NDArray[np.uint8]]) -> None:
-        self.__array_interface__: dict[str, Any] = memory.__array_interface__
+    def __init__(self, memory: _Memory, size: int, free: list[_Memory]) -> None:
+        self.__array_interface__ = {
+            "version": 3, "typestr": "|u1", "shape": (size,), "data": (memory.address, False),
+        }  # fmt: skip
         self._memory = memory
         self._free = free
 
     def __del__(self) -> None:
-        if len(self._free) < _MOST_FREE and len(self._memory) <= _MOST_BYTES:
+        if len(self._free) < _MOST_FREE and self._memory.size <= _MOST_BYTES:
             self._free.append(self._memory)
