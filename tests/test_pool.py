@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -60,6 +62,20 @@ def test_it_keeps_little_and_follows_frames_that_change_their_size() -> None:
     assert len(pool._free) == 4
     pool.take(20 << 20)  # a raw 4K frame is let go
     assert max(memory.size for memory in pool._free) < 20 << 20
+
+
+def test_a_program_may_end_with_a_frame_in_its_hands() -> None:
+    program = (
+        "import udpstream.core.pool as module\n"
+        "kept = module.BufferPool().take(1000)\n"
+        "kept_in_a_cycle = [module.BufferPool().take(1000)]\n"
+        "kept_in_a_cycle.append(kept_in_a_cycle)\n"
+        "module._MOST_FREE = module._MOST_BYTES = None\n"  # as Python does at its end
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ended.stderr == ""
 
 
 def test_frames_may_outlive_the_pool_and_be_let_go_anywhere() -> None:

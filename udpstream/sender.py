@@ -369,7 +369,7 @@ class Sender:
                         core.frame_sent(now_s)
                         hello = core.hello_due(now_s)
                         if hello is not None:
-                            self._send_control(hello)
+                            self._try_control(hello)
                         self.stats.wire_bytes += frame.datagrams.nbytes
                         self.stats.parity_bytes += (count - frame.layout.chunks) * datagram_bytes
         finally:

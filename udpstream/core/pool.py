@@ -59,6 +59,7 @@ class _Lease:
         self._memory = memory
         self._free = free
 
-    def __del__(self) -> None:
-        if len(self._free) < _MOST_FREE and self._memory.size <= _MOST_BYTES:
+    # As defaults: a program that ends with a frame in its hands has cleared this module by then.
+    def __del__(self, most_free: int = _MOST_FREE, most_bytes: int = _MOST_BYTES) -> None:
+        if len(self._free) < most_free and self._memory.size <= most_bytes:
             self._free.append(self._memory)
