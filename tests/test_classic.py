@@ -10,6 +10,7 @@ from tests.link_tools import balanced, payload_of
 from udpstream.core.classic import GIVE_UP_S, ClassicReassembler
 from udpstream.core.ledger import Ledger, Loss
 from udpstream.core.packetize import packetize_classic
+from udpstream.core.pool import BufferPool
 from udpstream.core.reassembly import WholeFrame
 from udpstream.protocol import ClassicGeometry, Codec
 
@@ -26,7 +27,7 @@ class Fed:
 
     def __init__(self, geometry: ClassicGeometry = GEOMETRY) -> None:
         self.ledger = Ledger()
-        self.core = ClassicReassembler(self.ledger, geometry)
+        self.core = ClassicReassembler(self.ledger, geometry, BufferPool())
 
     def feed(
         self, chunks: list[NDArray[np.uint8]], kernel_dropped: int = 0, now: float = 0.0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from udpstream.core.pool import BufferPool
@@ -24,11 +25,22 @@ def test_a_huge_frame_is_not_imitated_whole() -> None:
     assert len(frame.payload) == MOST_BYTES
 
 
+def test_the_next_frame_gets_its_memory() -> None:
+    pool = BufferPool()
+    frame = DryRun(pool)(45_000, 0.0)
+    assert frame is not None
+    place = np.frombuffer(frame.payload, np.uint8).ctypes.data
+    del frame
+    assert pool.take(44_000).ctypes.data == place
+
+
 def test_a_day_of_it_keeps_nothing() -> None:
-    dry_run = DryRun(BufferPool())
+    pool = BufferPool()
+    dry_run = DryRun(pool)
     for number in range(2_000):
         # As long between two as makes a receiver let go of silent streams, and sizes that vary.
         assert dry_run(1 + 97 * (number % 500), number * 45.0) is not None
+    assert len(pool._free) <= 4
     core = dry_run._core
     assert not core.has_news
     assert len(core.reports()) == 1

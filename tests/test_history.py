@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tests.link_tools import SIZE_WH, payload_of
 from udpstream.core.history import KEPT_S, MAX_BYTES, History
 from udpstream.core.packetize import OutgoingFrame, Packetizer
+from udpstream.core.sending import SenderCore
 from udpstream.protocol import Ask, Codec
 
 ALLOWANCE_BYTES = 256 << 10
@@ -18,8 +19,13 @@ class Kept:
     """A history, and the frames that were let go."""
 
     def __init__(self) -> None:
-        self.gone: list[OutgoingFrame] = []
-        self.history = History(self.gone.append)
+        self.added: list[OutgoingFrame] = []
+        self.history = History()
+
+    @property
+    def gone(self) -> list[OutgoingFrame]:
+        here = [kept.frame for kept in self.history._kept]
+        return [frame for frame in self.added if frame not in here]
 
     def add(
         self, number: int, length: int = 1000, now: float = 0.0, *,
@@ -32,12 +38,14 @@ class Kept:
         if filled:
             frame.whole()
         self.history.add(number, frame, now)
+        self.added.append(frame)
         return frame
 
     def answer(
-        self, number: int, block: int = 0, index: int = 0, chunks: int = 0
-    ) -> NDArray[np.uint8] | None:
-        return self.history.answer(Ask(number, block, index, chunks))
+        self, number: int, block: int = 0, index: int = 0, chunks: int = 0,
+        buffer_bytes: int = 1 << 30,
+    ) -> NDArray[np.uint8] | None:  # fmt: skip
+        return self.history.answer(Ask(number, block, index, chunks), buffer_bytes)
 
 
 @given(st.integers(1, 9 * 700), st.integers(0, 40), st.data())
@@ -144,6 +152,16 @@ def test_clearing_keeps_the_one_that_may_be_leaving() -> None:
     assert kept.answer(3, chunks=1) is not None
 
 
+def test_memory_of_frames_that_are_gone_is_used_again() -> None:
+    core = SenderCore(epoch=1, session=1, datagram_bytes=1_400, interval_s=None, wall_offset_s=0.0)
+    places = []
+    for number in range(10):  # nobody answers, so none but the latest is kept
+        frame, _ = core.packetize(payload_of(number, 50_000), Codec.JPEG, SIZE_WH, 0.0, 0.0)
+        places.append(frame.datagrams.ctypes.data)
+        core.frame_sent(0.0)
+    assert len(set(places)) <= 3
+
+
 # -- how much is sent again ---------------------------------------------------
 
 
@@ -160,6 +178,19 @@ def test_nobody_makes_it_send_more_than_its_allowance() -> None:
     again = sum(a.nbytes for _ in range(1000) if (a := kept.answer(1, chunks=5)) is not None)
     assert again <= frame.datagrams.nbytes / 2 + frame.datagrams.shape[1]
     assert again > 0.4 * frame.datagrams.nbytes
+
+
+@pytest.mark.parametrize("asked", [0, 30])
+def test_no_more_is_answered_than_the_receivers_buffer_holds(asked: int) -> None:
+    kept = Kept()
+    frame = kept.add(0, 50_000, datagram_bytes=1_400)
+    for _ in range(30):  # what is left out costs no allowance
+        answer = kept.answer(0, chunks=asked, buffer_bytes=20_000)
+        assert answer is not None
+        assert np.array_equal(answer, frame.datagrams[:6])
+    one = kept.answer(0, chunks=asked, buffer_bytes=1)
+    assert one is not None
+    assert len(one) == 1
 
 
 def test_the_allowance_does_not_pile_up() -> None:
@@ -181,6 +212,7 @@ def test_one_large_frame_can_be_sent_again_as_a_whole_and_not_twice() -> None:
 def test_what_would_be_too_much_is_not_even_copied() -> None:
     kept = Kept()
     frame = kept.add(0, 1_000_000, datagram_bytes=1_400)
-    assert len(frame.again(0, 0, 0, frame.datagrams.nbytes - 1)) == 0
-    assert len(frame.again(0, 0, 0, frame.datagrams.nbytes)) == len(frame)
-    assert len(frame.again(0, 0, 2, 2 * 1_400 - 1)) == 0 < len(frame.again(0, 0, 2, 2 * 1_400))
+    size = frame.datagrams.shape[1]
+    for chunks, most, answered in ((0, 1_000, len(frame)), (0, 5, 5), (2, 1_000, 2), (9, 5, 5)):
+        assert len(frame.again(0, 0, chunks, most, answered * size - 1)) == 0
+        assert len(frame.again(0, 0, chunks, most, answered * size)) == answered

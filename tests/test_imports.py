@@ -23,6 +23,7 @@ ENGINES = ("udpstream.sender", "udpstream.receiver", "udpstream.capture", "udpst
            "udpstream.cli")  # fmt: skip
 CORE = [name for name in MODULES if name.startswith("udpstream.core")]
 PURE = [*CORE, "udpstream.protocol", "udpstream.errors"]
+FREE = ["udpstream.frame", "udpstream.sinks", "udpstream.dry_run"]
 ADAPTERS = [name for name in MODULES if name.startswith("udpstream.adapters")]
 
 
@@ -55,6 +56,14 @@ def test_the_core_is_pure(name: str) -> None:
     assert not {each.partition(".")[0] for each in imports} & OUTSIDE
     ours = {each for each in imports if each.startswith("udpstream")}
     assert ours <= {*PURE, "udpstream.core"}
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_what_hands_frames_on_is_as_free_until_a_picture_is_wanted(name: str) -> None:
+    imports = imports_of(name, late=False)
+    assert not {each.partition(".")[0] for each in imports} & OUTSIDE
+    ours = {each for each in imports if each.startswith("udpstream")}
+    assert ours <= {*PURE, *FREE, "udpstream.core"}
 
 
 @pytest.mark.parametrize("name", ADAPTERS)

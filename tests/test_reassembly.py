@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tests.link_tools import balanced, datagrams_of, payload_of
 from udpstream.core.layout import layout_of
 from udpstream.core.ledger import Ledger, Loss
+from udpstream.core.pool import BufferPool
 from udpstream.core.reassembly import (
     LATENCY_BUDGET_S,
     MAX_ASKED_FRAMES,
@@ -27,7 +28,7 @@ class Fed:
 
     def __init__(self, max_frame_bytes: int = 1 << 26) -> None:
         self.ledger = Ledger()
-        self.core = Reassembler(self.ledger, max_frame_bytes=max_frame_bytes)
+        self.core = Reassembler(self.ledger, pool=BufferPool(), max_frame_bytes=max_frame_bytes)
         self.bad = 0
 
     def feed(self, datagrams: NDArray[np.uint8], now: float = 0.0) -> list[WholeFrame]:
@@ -55,6 +56,16 @@ class Fed:
 
 def numbers(frames: list[WholeFrame]) -> list[int]:
     return [frame.number for frame in frames]
+
+
+@pytest.mark.parametrize("length", [1, 500, 5_000])
+def test_a_frame_is_no_view_of_what_was_read(length: int) -> None:
+    datagrams = datagrams_of(0, length, datagram_bytes=1_400).copy()
+    fed = Fed()
+    (frame,) = fed.feed(datagrams)
+    before = frame.payload.copy()
+    datagrams[:] = 255 - datagrams  # as the next read does
+    assert np.array_equal(frame.payload, before)
 
 
 # -- round trips --------------------------------------------------------------

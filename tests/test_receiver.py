@@ -21,9 +21,7 @@ from tests.link_tools import balanced, datagrams_of
 from udpstream import AddressError, Codec, DatagramError, Frame, Receiver, Sender, Stream
 from udpstream.adapters.udp import UdpSender
 from udpstream.core.ledger import Loss, StreamReport
-from udpstream.core.pool import BufferPool
 from udpstream.core.receiving import Expected
-from udpstream.dry_run import DryRun
 
 SIZE_WH = (320, 240)
 
@@ -514,15 +512,16 @@ def test_reading_without_waiting_still_receives(receiver: Receiver) -> None:
         assert until(lambda: receiver.read(timeout=0) is not None)
 
 
+@pytest.mark.parametrize(("due_s", "is_cold"), [(0.001, False), (0.005, True)])
 def test_frames_that_are_watched_for_are_the_same(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, due_s: float, is_cold: bool
 ) -> None:
     def always() -> Expected:
-        return Expected(time.monotonic() + 0.001, time.monotonic() + 0.05, 5_000)
+        return Expected(time.monotonic() + due_s, time.monotonic() + 0.05, 5_000)
 
     monkeypatch.setattr(receiver._core, "expected", always)
     dry_runs: list[int] = []
-    dry_run = DryRun(BufferPool())
+    dry_run = receiver._dry_run
 
     def run(payload_bytes: int, now: float) -> Frame | None:
         dry_runs.append(payload_bytes)
@@ -534,9 +533,27 @@ def test_frames_that_are_watched_for_are_the_same(
             threading.Timer(0.01 * (number % 2), sender.send, (picture(number),)).start()
             frame = receiver.read(timeout=5.0)
             assert frame is not None
+            assert frame.number == number
             assert np.array_equal(frame.image, picture(number))
     assert receiver.read(timeout=0.01) is None
-    assert set(dry_runs) == {5_000}
+    assert set(dry_runs) == ({5_000} if is_cold else set())
+
+
+def test_timers_wait_for_a_readers_frame_but_not_for_ever(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver._reader_pumps = True  # so that the receive thread stays away
+    looks: list[float] = []
+    monkeypatch.setattr(receiver, "_look_at_the_clock", looks.append)
+    monkeypatch.setattr(receiver, "_take_in", lambda: True)
+    for queued, late_s, looked in ((0, 0.03, 1), (1, 0.03, 0), (1, 0.06, 1)):
+        receiver._queue.extend([None] * queued)  # type: ignore[list-item]
+        with receiver._pump_lock:
+            receiver._tick_s = time.monotonic() - late_s
+            looks.clear()
+            receiver._pump(0.0)
+        assert len(looks) == looked
+        receiver._queue.clear()
 
 
 def test_closing_ends_watching(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tests.link_tools import balanced, datagrams_of, payload_of
 from udpstream.core.ledger import Ledger, Loss
+from udpstream.core.pool import BufferPool
 from udpstream.core.reassembly import LATENCY_BUDGET_S, Reassembler, WholeFrame
 from udpstream.core.repair import (
     FIRST_RETRY_S,
@@ -131,7 +132,7 @@ class Asking:
 
     def __init__(self, *, can_ask: bool = True) -> None:
         self.ledger = Ledger()
-        self.core = Reassembler(self.ledger, max_frame_bytes=1 << 20)
+        self.core = Reassembler(self.ledger, pool=BufferPool(), max_frame_bytes=1 << 20)
         self.core.can_ask = can_ask
         self.core.announce(0, 0.0)
         self.frames: list[WholeFrame] = []

@@ -225,6 +225,20 @@ def test_forged_nacks_cannot_make_it_send_more_than_its_allowance() -> None:
     assert core.repairs() == []
 
 
+@pytest.mark.parametrize("filled", [10, 43])
+def test_a_frame_can_be_asked_for_as_soon_as_it_has_left_or_half_of_it(filled: int) -> None:
+    core = make_core()
+    core.receive(welcome(hello_of(core, 0.0)), 0.0)
+    frame, pace = core.packetize(payload_of(0, 58_000), Codec.JPEG, SIZE_WH, 0.0, 0.0)
+    assert pace.burst >= len(frame) == 43
+    frame.burst(0, filled)
+    core.frame_sent(0.0)
+    core.receive(pack_control(Nack(EPOCH, (Ask(0),))), 0.0)
+    assert [len(datagrams) for datagrams in core.repairs()] == [filled]
+    frame, _ = core.packetize(payload_of(1), Codec.JPEG, SIZE_WH, 0.0, 0.0)
+    assert parse_frame_header(frame.whole()[0].data).frame == 1
+
+
 def test_what_does_not_fit_the_receivers_buffer_costs_no_allowance() -> None:
     core = make_core()
     core.receive(welcome(hello_of(core, 0.0), buffer_bytes=40_000), 0.0)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from udpstream.core.ledger import Ledger
+from udpstream.core.pool import BufferPool
 from udpstream.core.reassembly import Reassembler
 from udpstream.core.streams import MAX_ENDED, MAX_PROVISIONAL, StreamState, StreamTable
 from udpstream.protocol import Hello
@@ -11,7 +12,7 @@ from udpstream.protocol import Hello
 def make_state(host: str = "192.0.2.7", port: int = 1, epoch: int = 0, at: float = 0.0
                ) -> StreamState:  # fmt: skip
     ledger = Ledger()
-    reassembler = Reassembler(ledger, max_frame_bytes=1000)
+    reassembler = Reassembler(ledger, pool=BufferPool(), max_frame_bytes=1000)
     return StreamState(((host, port), epoch), reassembler, ledger, at, at, 0)
 
 

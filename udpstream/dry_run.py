@@ -12,7 +12,7 @@ from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES
 from udpstream.core.packetize import Packetizer
 from udpstream.core.pool import BufferPool
 from udpstream.core.receiving import FrameArrived, ReceiverCore
-from udpstream.frame import Frame
+from udpstream.frame import Frame, frame_of
 from udpstream.protocol import DEFAULT_DATAGRAM_BYTES, Codec
 
 _SOURCE = ("127.0.0.1", 0)
@@ -37,6 +37,9 @@ class DryRun:
         Args:
             payload_bytes: at least 1.
             now: seconds, never falling.
+
+        Returns:
+            The frame, for tests; None would be a fault.
         """
         payload = _PAYLOAD[:payload_bytes]
         sent = self._packetizer.packetize(payload, Codec.JPEG, (640, 480), self._frames, 0)
@@ -44,8 +47,7 @@ class DryRun:
         datagrams = sent.whole()
         for part in datagrams[:_A_READ], datagrams[_A_READ:]:
             self._core.feed(_SOURCE, part, 0, now)
-        self._packetizer.reuse(sent)
         for event in self._core.events():
             if isinstance(event, FrameArrived):
-                return Frame.arrived(event)
+                return frame_of(event)
         return None

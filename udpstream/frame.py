@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,21 +41,6 @@ class Frame:
     received_at: float
     latency_s: float | None
 
-    @classmethod
-    def arrived(cls, event: FrameArrived) -> Self:
-        """The frame that has become whole in a receiver's core."""
-        whole = event.whole
-        return cls(
-            event.stream,
-            whole.number,
-            whole.codec,
-            whole.size_wh,
-            whole.payload.data.toreadonly(),
-            event.captured_at,
-            event.received_at,
-            event.latency_s,
-        )
-
     @cached_property
     def image(self) -> NDArray[np.uint8]:
         """The picture, `(H, W, 3)` uint8 BGR, decoded on first use and then kept.
@@ -67,3 +51,12 @@ class Frame:
         from udpstream.adapters.codec import decode  # cv2 only where a picture is wanted
 
         return decode(self.codec, self.payload, self.size_wh)
+
+
+def frame_of(event: FrameArrived) -> Frame:
+    """The frame that has become whole in a receiver's core."""
+    whole = event.whole
+    return Frame(
+        event.stream, whole.number, whole.codec, whole.size_wh, whole.payload.data.toreadonly(),
+        event.captured_at, event.received_at, event.latency_s,
+    )  # fmt: skip

@@ -25,7 +25,7 @@ from udpstream.core.receiving import (
     Wire,
 )
 from udpstream.dry_run import DryRun
-from udpstream.frame import Frame, Stream
+from udpstream.frame import Frame, Stream, frame_of
 from udpstream.protocol import (
     CLASSIC_SIZE_WH,
     DEFAULT_MAX_FRAME_BYTES,
@@ -38,11 +38,13 @@ from udpstream.sinks import Sink
 QUEUE_FRAMES = 4  # between the link and a reader: 133 ms at 30 fps, and no more
 _REPORT_PERIOD_S = 1.0
 _TICK_S = 0.01  # how often timers are looked at where none is known to be due
-_LATE_S = 0.02  # how much longer they wait for a socket that is never empty
+_LATE_S = 0.02  # how much longer they wait for a socket that is never empty,
+_LATE_FOR_READER_S = 0.05  # or that holds a reader's frame each time; half a latency budget
 # How long the socket may go unread when a reader has left with a frame: a stock buffer holds
 # two bursts of a paced sender, 1.5 ms apart, and at 30 fps the next is not due so soon.
 _HAND_BACK_S = 0.003
 _DRY_RUN_S = 0.3e-3  # what a dry run takes when the caches are cold
+_COLD_S = 2e-3  # a processor that has slept for so long may have lost them
 _STOP_S = 0.1  # how long the receive thread may take to see that it should stop
 _MAX_ENDED_REPORTS = 256
 
@@ -338,8 +340,8 @@ class Receiver:
             self._pumper = None
 
     def _patience_s(self) -> float:
-        """How long timers wait for a socket that is never empty: longer, if a reader waits too."""
-        return _STOP_S if self._queue and self._reader_pumps else _LATE_S
+        """How much longer timers wait, now that something has come."""
+        return _LATE_FOR_READER_S if self._queue and self._reader_pumps else _LATE_S
 
     def _wait_and_take_in(self, most_wait_s: float) -> None:
         with self._core_lock:
@@ -367,7 +369,9 @@ class Receiver:
         if awake_s > now_s:
             if self._sleep_and_take_in(awake_s) or time.monotonic() < awake_s:
                 return True  # something came, or it was woken
-            self._dry_run(expected.payload_bytes, time.monotonic())
+            woken_s = time.monotonic()
+            if now_s + _COLD_S <= woken_s < expected.from_at:  # else it is warm, or it is late
+                self._dry_run(expected.payload_bytes, woken_s)
         to_s = min(expected.to_at, until_s)
         while time.monotonic() < to_s and not self._closing.is_set():
             if self._take_in():
@@ -443,7 +447,7 @@ class Receiver:
             self._socket.send(datagram, address)
 
     def _deliver(self, event: FrameArrived) -> None:
-        frame = Frame.arrived(event)
+        frame = frame_of(event)
         for sink in self._sinks:
             sink.deliver(frame)
         self.skipped += 0 < len(self._queue) == self._queue.maxlen

@@ -357,7 +357,11 @@ class Sender:
         captured_s: float,
     ) -> None:
         with self._lock:
-            frame, pace = core.packetize(payload, codec, size_wh, captured_s, time.monotonic())
+            now_s = time.monotonic()
+            hello = core.hello_due(now_s)  # behind the frame it would wait in the link's queue
+            if hello is not None:
+                self._send_control(hello)
+            frame, pace = core.packetize(payload, codec, size_wh, captured_s, now_s)
         count, datagram_bytes = frame.datagrams.shape
         try:
             for start in paced(pace, count):
@@ -365,11 +369,7 @@ class Sender:
                 with self._lock:  # between the bursts, what is asked for again can leave
                     self._send_burst(frame, start, end)
                     if end == count:  # before any report of it can be heard
-                        now_s = time.monotonic()
-                        core.frame_sent(now_s)
-                        hello = core.hello_due(now_s)
-                        if hello is not None:
-                            self._try_control(hello)
+                        core.frame_sent(time.monotonic())
                         self.stats.wire_bytes += frame.datagrams.nbytes
                         self.stats.parity_bytes += (count - frame.layout.chunks) * datagram_bytes
         finally:

@@ -161,7 +161,8 @@ class UdpSender:
                 return False
             if error.errno == errno.EMSGSIZE and not tries:
                 return self._send(data, 1)  # a router told of its MTU; now the kernel can cut
-            if error.errno not in _PASSING:  # a full queue, a link that is down: lost, and counted
+            # A full queue, or a link that is down: what is lost there is counted there.
+            if error.errno not in _PASSING:
                 raise AddressError(self._send_problem(error, len(data))) from error
         return True
 

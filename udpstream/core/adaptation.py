@@ -152,7 +152,7 @@ class Adaptation:
         phase = self._rate.phase
         full_bytes = self._picture.full_bytes
         full_rate = None
-        fps = self._fps
+        fps = self._captured_fps()
         if full_bytes is not None and fps is not None:
             full_rate = self._wire_bytes(full_bytes) * fps
         by_chance = self._rate.sample(
@@ -210,8 +210,7 @@ class Adaptation:
             )
         return "; ".join(notes)
 
-    @property
-    def _fps(self) -> float | None:
+    def _captured_fps(self) -> float | None:
         """Frames captured a second; computed when it is asked for, and not with each frame."""
         self._latest_fps = self._meter.per_second(self._captured_at) or self._latest_fps
         return self._latest_fps
@@ -221,7 +220,7 @@ class Adaptation:
         if self._enabled and self._rate.target is not None:
             # A trial is filled up with parity if it may be, and else with a better picture.
             rate = min(rate, self._rate.target * (1.0 if self._fills else self._rate.trial))
-        if rate == math.inf or not self._enabled or (fps := self._fps) is None:
+        if rate == math.inf or not self._enabled or (fps := self._captured_fps()) is None:
             self._picture.reset()
             return
         frame_bytes = self._picture.frame_bytes
@@ -230,7 +229,7 @@ class Adaptation:
 
     def _bare_rate(self) -> float | None:
         """Bytes a second of the picture as it is chosen now, without parity."""
-        frame_bytes, fps = self._picture.frame_bytes, self._fps
+        frame_bytes, fps = self._picture.frame_bytes, self._captured_fps()
         if frame_bytes is None or fps is None:
             return None
         wire_bytes = frame_bytes + self._chunks(frame_bytes) * HEADER_BYTES

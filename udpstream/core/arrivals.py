@@ -8,7 +8,8 @@ a little while about the moment when that is due.
 from __future__ import annotations
 
 # Awake for so much of the interval before the frame is due, and so much after: 0.8 ms each at
-# 30 fps. As it comes in the middle of that, it costs 2.5 % of a processor, 5 % if it is late.
+# 30 fps. As it comes in the middle of that, it costs 2.5 % of a processor, 5 % if it is late; a
+# dry run before (`dry_run.py`) is not counted.
 _SHARE = 0.025
 _MOST_S = 1e-3
 _LEAST_HITS = 0.5  # of the latest frames, as a share: else it is seldom worth it

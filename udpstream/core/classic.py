@@ -22,11 +22,9 @@ class ClassicReassembler:
     frame after the head of another would otherwise look whole.
     """
 
-    def __init__(
-        self, ledger: Ledger, geometry: ClassicGeometry, pool: BufferPool | None = None
-    ) -> None:
+    def __init__(self, ledger: Ledger, geometry: ClassicGeometry, pool: BufferPool) -> None:
         self._ledger = ledger
-        self._pool = pool or BufferPool()
+        self._pool = pool
         self._geometry = geometry
         self._payload: NDArray[np.uint8] = np.empty(0, np.uint8)
         self._latest = b""  # the datagram taken last

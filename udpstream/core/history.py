@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from udpstream.core.pacing import buffer_capacity
 from udpstream.core.packetize import OutgoingFrame
 from udpstream.protocol import Ask
 
@@ -34,15 +34,13 @@ class _Kept(NamedTuple):
 class History:
     """The frames of the last second, within a bound of bytes."""
 
-    def __init__(self, reuse: Callable[[OutgoingFrame], None]) -> None:
-        """Keep nothing yet; `reuse` is given each frame that is let go."""
-        self._reuse = reuse
+    def __init__(self) -> None:
         self._kept: deque[_Kept] = deque()
         self._bytes = 0
         self._allowance_bytes = float(_LEAST_ALLOWANCE_BYTES)
 
     def add(self, number: int, frame: OutgoingFrame, now: float) -> None:
-        """Keep a frame that is about to leave, and let go of those that are too old."""
+        """Keep a frame that is leaving or has left, and let go of those that are too old."""
         nbytes = frame.datagrams.nbytes
         self._kept.append(_Kept(number, frame, now))
         self._bytes += nbytes
@@ -58,26 +56,25 @@ class History:
         while len(self._kept) > 1:
             self._let_go()
 
-    def answer(self, ask: Ask) -> NDArray[np.uint8] | None:
+    def answer(self, ask: Ask, buffer_bytes: int) -> NDArray[np.uint8] | None:
         """The datagrams that are asked for, `(n, D)` uint8; None where there are none.
 
         What has not left yet is not sent twice, and what is gone, or would be too much, not
         at all.
+
+        Args:
+            ask: which.
+            buffer_bytes: room in the receiver's buffer; no more than it holds, or one.
         """
         for kept in reversed(self._kept):
             if kept.number % _FRAMES == ask.frame:
+                most = buffer_capacity(kept.frame.datagrams.shape[1], buffer_bytes)
                 datagrams = kept.frame.again(
-                    ask.block, ask.index, ask.chunks, self._allowance_bytes
+                    ask.block, ask.index, ask.chunks, most, self._allowance_bytes
                 )
                 self._allowance_bytes -= datagrams.nbytes
                 return datagrams if len(datagrams) else None
         return None
 
-    def give_back(self, nbytes: int) -> None:
-        """Take back from the allowance what was answered, and not sent."""
-        self._allowance_bytes += nbytes
-
     def _let_go(self) -> None:
-        kept = self._kept.popleft()
-        self._bytes -= kept.frame.datagrams.nbytes
-        self._reuse(kept.frame)
+        self._bytes -= self._kept.popleft().frame.datagrams.nbytes

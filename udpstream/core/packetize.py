@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from udpstream.core.layout import Layout, layout_of
 from udpstream.core.parity import encode
+from udpstream.core.pool import BufferPool
 from udpstream.errors import FrameError
 from udpstream.protocol import (
     HEADER_BYTES,
@@ -25,7 +26,6 @@ from udpstream.protocol import (
 _NO_ROOM: NDArray[np.uint8] = np.empty(0, np.uint8)
 # To fill up with: where the caches are cold, numpy takes 0.03 ms to do it with a number.
 _ZEROS: NDArray[np.uint8] = np.zeros(MAX_DATAGRAM_BYTES, np.uint8)
-_MOST_FREE = 2  # buffers kept for frames to come
 
 
 class OutgoingFrame:
@@ -79,19 +79,22 @@ class OutgoingFrame:
         """All datagrams, filled."""
         return self.burst(0, len(self))
 
-    def again(self, block: int, index: int, chunks: int, most_bytes: float) -> NDArray[np.uint8]:
+    def again(
+        self, block: int, index: int, chunks: int, most: int, most_bytes: float
+    ) -> NDArray[np.uint8]:
         """A copy of the datagrams of a run of chunks, `(n, D)` uint8; 0 chunks: of all.
 
-        Only those that have been filled, and so have left, and that the frame has; and none
-        where they are more than `most_bytes`.
+        Only those that have been filled, and so have left, and that the frame has; the first
+        `most` of them, and none where those are more than `most_bytes`.
         """
         filled = self.datagrams[: self._filled]
         if not chunks:
-            return filled.copy() if filled.nbytes <= most_bytes else filled[:0]
+            first = filled[:most]
+            return first.copy() if first.nbytes <= most_bytes else filled[:0]
         run = np.arange(index, index + chunks).astype(np.uint8)
         rows, known = self.layout.rows_of(np.full(chunks, block, np.uint8), run)
         places = self.layout.places_of(rows[known])
-        places = places[places < self._filled]
+        places = places[places < self._filled][:most]
         return filled[places if len(places) * filled.shape[1] <= most_bytes else places[:0]]
 
     def _fill_data(self, start: int, end: int) -> None:
@@ -127,7 +130,7 @@ def no_parity(_data: int) -> int:
 
 
 class Packetizer:
-    """Cuts frames for the indexed wire, into buffers that it uses again."""
+    """Cuts frames for the indexed wire, into memory that it uses again when they are let go."""
 
     def __init__(self, epoch: int, datagram_bytes: int) -> None:
         """Prepare for datagrams of at most `datagram_bytes`.
@@ -142,7 +145,7 @@ class Packetizer:
             )
         self._epoch = epoch
         self._most_chunk_bytes = datagram_bytes - HEADER_BYTES
-        self._free: list[NDArray[np.uint8]] = []
+        self._pool = BufferPool()
 
     def packetize(
         self,
@@ -153,7 +156,7 @@ class Packetizer:
         captured_us: int,
         parity: Callable[[int], int] = no_parity,
     ) -> OutgoingFrame:
-        """Return a frame's datagrams, in a buffer that is theirs until `reuse`.
+        """Return a frame's datagrams.
 
         Args:
             payload: `(length,)` uint8; not to be changed until all datagrams are filled.
@@ -189,20 +192,8 @@ class Packetizer:
         )  # fmt: skip
         layout = layout_of(chunks, data, parity_chunks)
         datagram_bytes = HEADER_BYTES + chunk_bytes
-        room = self._take_room(layout.total * datagram_bytes)
-        datagrams = room[: layout.total * datagram_bytes].reshape(layout.total, datagram_bytes)
-        return OutgoingFrame(datagrams, layout, header, payload)
-
-    def reuse(self, frame: OutgoingFrame) -> None:
-        """Take back the buffer of a frame that nobody needs any more."""
-        base = frame.datagrams.base
-        if isinstance(base, np.ndarray) and len(self._free) < _MOST_FREE:
-            self._free.append(base)
-
-    def _take_room(self, size: int) -> NDArray[np.uint8]:
-        room = self._free.pop() if self._free else _NO_ROOM
-        # An eighth more than is asked for: the next frame may be a little larger.
-        return room if len(room) >= size else np.empty(size + size // 8, np.uint8)
+        room = self._pool.take(layout.total * datagram_bytes)
+        return OutgoingFrame(room.reshape(layout.total, datagram_bytes), layout, header, payload)
 
 
 def _blocks_with_parity(chunks: int, blocks: int, parity: Callable[[int], int]) -> tuple[int, int]:

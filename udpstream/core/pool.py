@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MOST_FREE = 4  # kept for frames to come: as many as a reader's queue holds
-_MOST_BYTES = 8 << 20  # in each; a raw 1920x1080 frame has 6.2 MB
-_SPARE = 8  # an eighth more than is asked for: the next frame may be a little larger
+_MOST_BYTES = 32 << 20  # in each; a raw 4K frame has 25 MB
+_SPARE = 1.125  # times what is asked for is got: the next frame may be a little larger,
+_MOST_SPARE = 1.5  # and so many times as much may be handed out
 
 
 class BufferPool:
@@ -31,11 +32,11 @@ class BufferPool:
     def _memory_for(self, size: int) -> _Memory:
         free = self._free
         for at in range(len(free) - 1, -1, -1):  # the latest is likely to be in the caches
-            if size <= free[at].size <= 2 * size + 4096:
+            if size <= free[at].size <= _MOST_SPARE * size:
                 return free.pop(at)
-        if len(free) >= _MOST_FREE:  # the frames have another size now
+        if free:  # the frames have another size now
             free.pop(0)
-        return _Memory(size + size // _SPARE)
+        return _Memory(int(size * _SPARE))
 
 
 class _Memory:
@@ -48,7 +49,10 @@ class _Memory:
 
 
 class _Lease:
-    """What an array and its views hold on to, by numpy's array interface."""
+    """What an array and its views hold on to, by numpy's array interface.
+
+    No garbage collection ends it before them, as arrays take no part in that.
+    """
 
     __slots__ = ("__array_interface__", "_free", "_memory")
 

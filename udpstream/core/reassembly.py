@@ -99,9 +99,9 @@ class Reassembler:
         self,
         ledger: Ledger,
         *,
+        pool: BufferPool,
         max_frame_bytes: int,
         latency_budget_s: float = LATENCY_BUDGET_S,
-        pool: BufferPool | None = None,
     ) -> None:
         self.meter = LinkMeter(ledger.link)
         self.can_ask = False
@@ -109,7 +109,7 @@ class Reassembler:
         self.memory_bytes = 0
         self._ledger = ledger
         self._max_frame_bytes = max_frame_bytes
-        self._pool = pool or BufferPool()
+        self._pool = pool
         self._budget_s = latency_budget_s
         self._partial: dict[int, Partial] = {}
         self._held: dict[int, WholeFrame] = {}

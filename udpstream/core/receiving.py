@@ -447,9 +447,9 @@ class ReceiverCore:
         else:
             reassembler = Reassembler(
                 ledger,
+                pool=self._pool,
                 max_frame_bytes=self._max_frame_bytes,
                 latency_budget_s=self._latency_budget_s,
-                pool=self._pool,
             )
         state = StreamState(key, reassembler, ledger, now, now, self.kernel_dropped)
         self._table.add(state)

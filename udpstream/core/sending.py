@@ -16,7 +16,6 @@ from udpstream.core.history import History
 from udpstream.core.pacing import (
     STOCK_RECEIVE_BUFFER_BYTES,
     Pace,
-    buffer_capacity,
     buffer_need,
     pace_frame,
 )
@@ -75,7 +74,7 @@ class SenderCore:
         self.interval_s = interval_s
         self._wall_offset_s = wall_offset_s
         self._packetizer = Packetizer(epoch, datagram_bytes)
-        self._history = History(self._packetizer.reuse)
+        self._history = History()
         self._observer = LinkObserver()
         # A frame that is leaving, when it began to, and whether the history has it already.
         self._leaving: tuple[OutgoingFrame, float, bool] | None = None
@@ -205,13 +204,10 @@ class SenderCore:
         buffer_bytes = self._receive_buffer_bytes or STOCK_RECEIVE_BUFFER_BYTES
         room_bytes = buffer_bytes // 2
         for ask in nack.asks:
-            answer = self._history.answer(ask)
+            answer = self._history.answer(ask, room_bytes)
             if answer is not None:
-                datagrams, datagram_bytes = answer.shape
-                fits = min(datagrams, buffer_capacity(datagram_bytes, room_bytes))
-                self._repairs.append(answer[:fits])
-                self._history.give_back((datagrams - fits) * datagram_bytes)
-                room_bytes -= buffer_need(fits, datagram_bytes)
+                self._repairs.append(answer)
+                room_bytes -= buffer_need(*answer.shape)
             if room_bytes <= 0:
                 return
 
