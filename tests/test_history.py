@@ -19,13 +19,8 @@ class Kept:
     """A history, and the frames that were let go."""
 
     def __init__(self) -> None:
-        self.added: list[OutgoingFrame] = []
-        self.history = History()
-
-    @property
-    def gone(self) -> list[OutgoingFrame]:
-        here = [kept.frame for kept in self.history._kept]
-        return [frame for frame in self.added if frame not in here]
+        self.gone: list[OutgoingFrame] = []
+        self.history = History(self.gone.append)
 
     def add(
         self, number: int, length: int = 1000, now: float = 0.0, *,
@@ -38,7 +33,6 @@ class Kept:
         if filled:
             frame.whole()
         self.history.add(number, frame, now)
-        self.added.append(frame)
         return frame
 
     def answer(

@@ -71,11 +71,15 @@ def test_how_frames_are_cut(length: int, datagram_bytes: int, chunks: int, data:
 
 def test_the_buffer_is_used_again_and_leaves_no_traces() -> None:
     packetizer = Packetizer(7, 1400)
+    places = []
     for length in (5000, 5000, 4999, 100_000, 5000):
         payload = payload_of(length, seed=length)
-        datagrams = packetizer.packetize(payload, Codec.JPEG, SIZE_WH, length, length).whole()
+        frame = packetizer.packetize(payload, Codec.JPEG, SIZE_WH, length, length)
         fresh = Packetizer(7, 1400).packetize(payload, Codec.JPEG, SIZE_WH, length, length).whole()
-        assert np.array_equal(datagrams, fresh)
+        assert np.array_equal(frame.whole(), fresh)
+        places.append(frame.datagrams.ctypes.data)
+        packetizer.reuse(frame)
+    assert places[0] == places[1] == places[2] != places[3] == places[4]
 
 
 def test_a_frame_of_too_many_blocks_is_refused() -> None:

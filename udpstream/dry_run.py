@@ -47,6 +47,7 @@ class DryRun:
         datagrams = sent.whole()
         for part in datagrams[:_A_READ], datagrams[_A_READ:]:
             self._core.feed(_SOURCE, part, 0, now)
+        self._packetizer.reuse(sent)
         for event in self._core.events():
             if isinstance(event, FrameArrived):
                 return frame_of(event)

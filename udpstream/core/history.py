@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +35,9 @@ class _Kept(NamedTuple):
 class History:
     """The frames of the last second, within a bound of bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, reuse: Callable[[OutgoingFrame], None]) -> None:
+        """Keep nothing yet; `reuse` is given each frame that is let go."""
+        self._reuse = reuse
         self._kept: deque[_Kept] = deque()
         self._bytes = 0
         self._allowance_bytes = float(_LEAST_ALLOWANCE_BYTES)
@@ -77,4 +80,6 @@ class History:
         return None
 
     def _let_go(self) -> None:
-        self._bytes -= self._kept.popleft().frame.datagrams.nbytes
+        kept = self._kept.popleft()
+        self._bytes -= kept.frame.datagrams.nbytes
+        self._reuse(kept.frame)

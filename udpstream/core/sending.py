@@ -74,7 +74,7 @@ class SenderCore:
         self.interval_s = interval_s
         self._wall_offset_s = wall_offset_s
         self._packetizer = Packetizer(epoch, datagram_bytes)
-        self._history = History()
+        self._history = History(self._packetizer.reuse)
         self._observer = LinkObserver()
         # A frame that is leaving, when it began to, and whether the history has it already.
         self._leaving: tuple[OutgoingFrame, float, bool] | None = None
