@@ -106,9 +106,9 @@ class UdpSender:
         if self._may_segment and count > 1:
             most = self.most_together(size)
             if most > 1 and (size == self._segment_bytes or self._set_segment(size)):
-                data = datagrams.reshape(-1).data
-                for start in range(0, count * size, most * size):
-                    if not self._send(data[start : start + most * size]):
+                data, a_call = datagrams.reshape(-1).data, most * size
+                for start in range(0, len(data), a_call):
+                    if not self._send(data[start : start + a_call]):
                         self.send_all(datagrams[start // size :])  # refused here: one by one
                         return
                 return
