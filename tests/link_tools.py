@@ -33,7 +33,9 @@ def datagrams_of(
     """All datagrams of frame `number`, `(N, D)` uint8; ten of them unless told otherwise."""
     packetizer = Packetizer(epoch, datagram_bytes)
     payload, captured_us = payload_of(number, length), 1000 * number
-    frame = packetizer.packetize(payload, codec, size_wh, number, captured_us, lambda _: parity)
+    frame = packetizer.packetize(
+        payload, codec, size_wh, number, captured_us, (lambda _: parity) if parity else None
+    )
     return frame.whole()
 
 

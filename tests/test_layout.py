@@ -116,7 +116,7 @@ def test_where_one_chunk_of_a_huge_frame_lies_is_known_without_tables() -> None:
     for block in range(256):
         layout.place(block, 254)
         layout.places_of(layout.rows_of(np.full(1, block, np.uint8), np.full(1, 7, np.uint8))[0])
-    tables = {"rows", "_blocks_and_indices"}
+    tables = {"rows", "blocks_and_indices"}
     assert not tables & vars(layout).keys()
     assert len(layout.blocks_and_indices[0]) == layout.chunks + 5 * 256
     assert tables <= vars(layout).keys()

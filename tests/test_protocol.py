@@ -147,7 +147,7 @@ RAW_DATAGRAM = bytes.fromhex(RAW_HEX)
 def check_wire(value: FrameHeader | Control, datagram: bytes) -> None:
     """Assert that a value is written as these bytes, and that they are read as that value."""
     if isinstance(value, FrameHeader):
-        assert pack_frame_header(value) == datagram[:HEADER_BYTES]
+        assert pack_frame_header(*value[:-1]) == datagram[:HEADER_BYTES]
         assert parse_frame_header(datagram) == value
         assert not is_control(datagram)
     else:
@@ -350,7 +350,7 @@ def test_other_kinds_are_told_apart(kind: int) -> None:
 )
 def test_a_header_field_that_does_not_fit_is_refused(field: dict[str, Any]) -> None:
     with pytest.raises(DatagramError, match="out of range"):
-        pack_frame_header(RAW_HEADER._replace(**field))
+        pack_frame_header(*RAW_HEADER._replace(**field)[:-1])
 
 
 @pytest.mark.parametrize(

@@ -145,8 +145,9 @@ def test_frames_are_paced_for_a_stock_buffer_until_the_receiver_tells_its_own() 
     core.receive(pack_control(Bye(EPOCH, 0)), 0.002)
     _, again = core.packetize(payload, Codec.JPEG, SIZE_WH, 0.0, 0.0)
     assert stock == again == pace_frame(670, 1400, STOCK_RECEIVE_BUFFER_BYTES, 1 / 30)
+    assert stock is not None
     assert stock.burst < 670
-    assert (large.burst, large.gap_s) == (670, 0.0)
+    assert large is None
 
 
 def test_frame_numbers_rise_only_when_a_frame_has_left() -> None:
@@ -179,7 +180,7 @@ def test_no_welcome_makes_it_unable_to_speak(
     core.receive(pack_control(Welcome(EPOCH, echo_us, received_us, sent_us, buffer_bytes)), now)
     assert hello_of(core, 5.0).epoch == EPOCH
     _, pace = core.packetize(payload_of(0, 100_000), Codec.JPEG, SIZE_WH, 5.0, 5.0)
-    assert pace.burst >= 1
+    assert pace is None or pace.burst >= 1
 
 
 @pytest.mark.parametrize(
@@ -230,7 +231,8 @@ def test_a_frame_can_be_asked_for_as_soon_as_it_has_left_or_half_of_it(filled: i
     core = make_core()
     core.receive(welcome(hello_of(core, 0.0)), 0.0)
     frame, pace = core.packetize(payload_of(0, 58_000), Codec.JPEG, SIZE_WH, 0.0, 0.0)
-    assert pace.burst >= len(frame) == 43
+    assert pace is None
+    assert len(frame) == 43
     frame.burst(0, filled)
     core.frame_sent(0.0)
     core.receive(pack_control(Nack(EPOCH, (Ask(0),))), 0.0)
@@ -277,7 +279,7 @@ def test_no_reports_make_it_unable_to_send(reports: list[dict[str, int]]) -> Non
         adaptation.frame_encoded(20_000, adaptation.quality, adaptation.scale)
         frame, pace = core.packetize(payload_of(0, 20_000), Codec.JPEG, SIZE_WH, now, now)
         assert len(frame.whole()) <= 2 * 15 + 2  # no more parity than data, as was allowed
-        assert pace.takes_s(len(frame)) <= 1 / 30
+        assert pace is None or pace.takes_s(len(frame)) <= 1 / 30
         core.frame_sent(now)
         assert isinstance(adaptation.describe(), str)
 

@@ -365,20 +365,31 @@ _PLAIN: dict[type[Control], tuple[Kind, struct.Struct]] = {
 _PLAIN_OF_KIND = {kind: (plain, layout) for plain, (kind, layout) in _PLAIN.items()}
 
 
-def pack_frame_header(header: FrameHeader) -> bytes:
-    """Return the 24 bytes that lead each datagram of a frame.
+def pack_frame_header(
+    index: int,
+    block: int,
+    data: int,
+    parity: int,
+    epoch: int,
+    frame: int,
+    length: int,
+    captured_us: int,
+    width: int,
+    height: int,
+    codec: Codec,
+) -> bytes:
+    """Return the 24 bytes that lead each datagram of a frame; the fields are `FrameHeader`'s.
 
     Raises:
         DatagramError: a field does not fit its place on the wire.
     """
-    index, block, data, parity, epoch, frame, length, captured_us, width, height, codec, _ = header
     try:
         return _FRAME.pack(
             index, MARK_AND_VERSION, codec.kind, block, data, parity, epoch, frame, length,
             captured_us, width, height,
         )  # fmt: skip
     except struct.error as error:
-        raise DatagramError(f"a header field is out of range: {error}: {header}") from error
+        raise DatagramError(f"a header field is out of range: {error}") from error
 
 
 def parse_frame_header(datagram: Buffer) -> FrameHeader:

@@ -167,7 +167,7 @@ class Sender:
         self._socket = UdpSender(host, port, offload=offload)
         self._frame_lock = threading.Lock()  # held while a frame leaves; taken before the other
         self._lock = threading.Lock()  # guards the core, the socket's mode and the stats
-        self._closing = threading.Event()
+        self._closing = False
         self._listener: threading.Thread | None = None
         if self._core is not None:
             self._listener = threading.Thread(
@@ -275,30 +275,28 @@ class Sender:
             FrameError: the picture is empty, too large, or not one that this wire carries.
             AddressError: as `send`.
         """
-        if not len(payload) or not 0 < min(size_wh) <= max(size_wh) <= MAX_SIDE:
+        length, (width, height) = len(payload), size_wh
+        if not length or not 0 < width <= MAX_SIDE or not 0 < height <= MAX_SIDE:
             raise FrameError(
-                f"a frame of {size_wh[0]}x{size_wh[1]} in {len(payload)} bytes cannot be sent: "
+                f"a frame of {width}x{height} in {length} bytes cannot be sent: "
                 "sides are 1 to 65535 pixels, and a payload has at least a byte"
             )
-        if codec is Codec.RAW and len(payload) != size_wh[0] * size_wh[1] * 3:
-            raise FrameError(
-                f"{len(payload)} bytes are not a raw picture of {size_wh[0]}x{size_wh[1]}"
-            )
+        if codec is Codec.RAW and length != width * height * 3:
+            raise FrameError(f"{length} bytes are not a raw picture of {width}x{height}")
         if not self._admit(time.monotonic()):
             return
         self._send_payload(payload, codec, size_wh, captured_s)
         if self._core is not None:
             with self._lock:
-                self._core.adaptation.frame_encoded(len(payload), None, 1.0)
+                self._core.adaptation.frame_encoded(length, None, 1.0)
 
     def _admit(self, now_s: float) -> bool:
         """Whether to send the next picture; where not, it is counted as left out."""
-        if self._core is None:
+        # Without the lock: only the thread that sends counts what is captured.
+        if self._core is None or self._core.adaptation.admit(now_s):
             return True
-        with self._lock:
-            admitted = self._core.adaptation.admit(now_s)
-            self.stats.left_out += not admitted
-        return admitted
+        self.stats.left_out += 1
+        return False
 
     def _chosen(self) -> tuple[int, float]:
         """The quality and scale to send the next picture with."""
@@ -317,7 +315,7 @@ class Sender:
     ) -> None:
         begun_s = time.monotonic()
         with self._frame_lock:
-            if self._closing.is_set():
+            if self._closing:
                 raise AddressError(
                     f"the sender to {self.address} was closed: make another one to send more"
                 )
@@ -331,9 +329,9 @@ class Sender:
 
     def close(self) -> None:
         """Say bye and close, after a frame that is being sent; more calls do nothing."""
-        if self._closing.is_set():
+        if self._closing:
             return
-        self._closing.set()
+        self._closing = True
         if self._listener is not None:
             self._listener.join()
         with self._frame_lock, self._lock:
@@ -362,27 +360,38 @@ class Sender:
             if hello is not None:
                 self._send_control(hello)
             frame, pace = core.packetize(payload, codec, size_wh, captured_s, now_s)
-        count, datagram_bytes = frame.datagrams.shape
+            if pace is None:
+                self._send_last_burst(core, frame, 0)
+                return
+        count = len(frame)
         try:
             for start in paced(pace, count):
                 end = min(start + pace.burst, count)
                 with self._lock:  # between the bursts, what is asked for again can leave
-                    self._send_burst(frame, start, end)
-                    if end == count:  # before any report of it can be heard
-                        core.frame_sent(time.monotonic())
-                        self.stats.wire_bytes += frame.datagrams.nbytes
-                        self.stats.parity_bytes += (count - frame.layout.chunks) * datagram_bytes
+                    if end < count:
+                        self._send_burst(frame, start, end)
+                    else:
+                        self._send_last_burst(core, frame, start)
         finally:
             with self._lock:
                 core.frame_sent(time.monotonic())  # half of it: but its number is used up
 
+    def _send_last_burst(self, core: SenderCore, frame: OutgoingFrame, start: int) -> None:
+        count, datagram_bytes = frame.datagrams.shape
+        try:
+            self._send_burst(frame, start, count)
+        finally:
+            core.frame_sent(time.monotonic())  # before any report of it can be heard
+        self.stats.wire_bytes += count * datagram_bytes
+        self.stats.parity_bytes += (count - frame.layout.chunks) * datagram_bytes
+
     def _send_burst(self, frame: OutgoingFrame, start: int, end: int) -> None:
         """Fill and send datagrams, first a system call's worth: the receiver begins with that."""
         a_call = self._socket.most_together(frame.datagrams.shape[1])
-        first, upto = start, start + a_call
-        while first < end:
-            self._socket.send_all(frame.burst(first, min(upto, end)))
-            first, upto = upto, upto + _FILLED_CALLS * a_call
+        upto = start + a_call
+        while start < end:
+            self._socket.send_all(frame.burst(start, min(upto, end)))
+            start, upto = upto, upto + _FILLED_CALLS * a_call
 
     def _send_classic(
         self, payload: NDArray[np.uint8], codec: Codec, size_wh: tuple[int, int]
@@ -417,14 +426,14 @@ class Sender:
 
     def _listen(self, core: SenderCore) -> None:
         """Take in what the receiver says, and say hello while no frames are sent."""
-        while not self._closing.is_set():
+        while not self._closing:
             with self._lock:
                 hello = core.hello_due(time.monotonic())
                 if hello is not None:
                     self._try_control(hello)
                 wait_s = core.next_hello_at - time.monotonic()
             self._socket.wait(min(max(wait_s, 0.0), _LISTEN_S))
-            while not self._closing.is_set() and (datagram := self._socket.receive()) is not None:
+            while not self._closing and (datagram := self._socket.receive()) is not None:
                 heard_s = time.monotonic()  # before the lock, which a burst may hold
                 with self._lock:
                     core.receive(datagram, heard_s)

@@ -103,17 +103,13 @@ class UdpSender:
             AddressError: they are too large for the way there, or the way is gone.
         """
         count, size = datagrams.shape
-        if self._may_segment and count > 1:
-            most = self.most_together(size)
-            if most > 1 and (size == self._segment_bytes or self._set_segment(size)):
-                data, a_call = datagrams.reshape(-1).data, most * size
-                for start in range(0, len(data), a_call):
-                    if not self._send(data[start : start + a_call]):
-                        self.send_all(datagrams[start // size :])  # refused here: one by one
-                        return
-                return
-        for row in datagrams:
-            self.send(row.data)
+        a_call = self.most_together(size)
+        if count > a_call:
+            for start in range(0, count, a_call):
+                self.send_all(datagrams[start : start + a_call])
+        elif count == 1 or not self._send_segments(datagrams):
+            for row in datagrams:
+                self.send(row.data)
 
     def send(self, datagram: bytes | memoryview) -> None:
         """Send one datagram.
@@ -147,6 +143,13 @@ class UdpSender:
         """Close the socket."""
         self._socket.close()
 
+    def _send_segments(self, datagrams: NDArray[np.uint8]) -> bool:
+        """Send up to a system call's worth, or lose it; False where they have to go one by one."""
+        size = datagrams.shape[1]
+        if size != self._segment_bytes and not (self._may_segment and self._set_segment(size)):
+            return False
+        return self._send(datagrams.data)
+
     def _send(self, data: bytes | memoryview, tries: int = 0) -> bool:
         """Send, or lose, once; False where segmentation was refused and nothing left."""
         try:
@@ -163,7 +166,7 @@ class UdpSender:
                 return self._send(data, 1)  # a router told of its MTU; now the kernel can cut
             # A full queue, or a link that is down: what is lost there is counted there.
             if error.errno not in _PASSING:
-                raise AddressError(self._send_problem(error, len(data))) from error
+                raise AddressError(self._send_problem(error, memoryview(data).nbytes)) from error
         return True
 
     def _send_problem(self, error: OSError, size: int) -> str:

@@ -163,7 +163,7 @@ class Rehearsal(_Stage):
         self._hello()
         frame, pace = self.sender.packetize(payload, codec, size_wh, self.now, self.now)
         self._leaving = True
-        self._leave(pace, len(frame), frame.burst)
+        self._leave(pace or Pace(len(frame), 0.0), len(frame), frame.burst)
         self._leaving = False
         self.sender.frame_sent(self.now)
 

@@ -74,7 +74,7 @@ class Adaptation:
         self._picture = PictureFit(quality, self._limits, resizable=resizable)
         self._rate = RateControl(fills=self._fills)
         self._meter = RateMeter()
-        self._captured_at = 0.0
+        self._admitted_at = 0.0
         self._latest_fps: float | None = None
         self._captured = 0
         self._datagram_bytes = datagram_bytes
@@ -126,12 +126,15 @@ class Adaptation:
         """Whether a frame that was captured is to be encoded and sent.
 
         Args:
-            now: in seconds; to be called once for each frame captured.
+            now: in seconds; to be called once for each frame captured. Where it is sent,
+                `frame_encoded` follows.
         """
-        self._meter.add(now)
-        self._captured_at = now
         self._captured += 1
-        return self._captured % self._picture.fps_divisor == 0
+        if self._captured % self._picture.fps_divisor:
+            self._meter.add(now)
+            return False
+        self._admitted_at = now
+        return True
 
     def frame_encoded(self, payload_bytes: int, quality: int | None, scale: float) -> None:
         """Learn how large a frame became.
@@ -141,6 +144,7 @@ class Adaptation:
             quality: that it was encoded with.
             scale: that its sides were multiplied with.
         """
+        self._meter.add(self._admitted_at)  # now, when nobody waits for it
         self._picture.encoded(payload_bytes, quality, scale)
         self._fit()
 
@@ -167,6 +171,11 @@ class Adaptation:
         elif self._rate.phase is not phase:
             self._fec.clear()  # what it learned last was no chance
         self._fit()
+
+    @property
+    def wants_parity(self) -> bool:
+        """Whether `parity` may be more than 0."""
+        return self._fec.is_on or self._rate.trial > 1
 
     def parity(self, data: int) -> int:
         """How many parity chunks a block of `data` data chunks is to get, room or not."""
@@ -212,7 +221,7 @@ class Adaptation:
 
     def _captured_fps(self) -> float | None:
         """Frames captured a second; computed when it is asked for, and not with each frame."""
-        self._latest_fps = self._meter.per_second(self._captured_at) or self._latest_fps
+        self._latest_fps = self._meter.per_second(self._meter.latest) or self._latest_fps
         return self._latest_fps
 
     def _fit(self) -> None:

@@ -37,7 +37,11 @@ _OFF = 0.0005  # of all in 10 s
 
 
 class Fec:
-    """Decides how much parity; where it follows the loss, it rises at once and falls slowly."""
+    """Decides how much parity; where it follows the loss, it rises at once and falls slowly.
+
+    Attributes:
+        is_on: whether there is any.
+    """
 
     def __init__(
         self, percent: float | None = None, *, max_percent: float = DEFAULT_MAX_PERCENT
@@ -79,7 +83,7 @@ class Fec:
         self._samples: deque[tuple[float, LinkSample]] = deque(maxlen=_MAX_SAMPLES)
         self._loss = 0.0
         self._spread = 1.0  # v, above
-        self._on = False
+        self.is_on = self._percent is not None and self._percent > 0
 
     def sample(self, sample: LinkSample, now: float) -> None:
         """Learn from what was lost by chance; keep from it what was lost to a full queue."""
@@ -94,20 +98,19 @@ class Fec:
         mean_run = _lost(slow) / runs if runs else 1.0
         self._spread = max(1.0, 2 * mean_run * (1 - slow_loss) - 1)
         self._loss = max(slow_loss, fast_loss, self._surely([sample]))
-        if self._on:
-            self._on = self._loss >= _OFF
-        else:
-            self._on = max(self._surely(fast), self._surely(slow)) >= _ON
+        if self._percent is not None:
+            return
+        if self.is_on:
+            self.is_on = self._loss >= _OFF
+        elif self._max_percent > 0:
+            self.is_on = max(self._surely(fast), self._surely(slow)) >= _ON
 
     def parity(self, data: int) -> int:
         """How many parity chunks a block of `data` data chunks is to get.
 
         It may be more than the block has room for: then smaller blocks are wanted.
         """
-        is_on = (
-            self._percent > 0 if self._percent is not None else self._on and self._max_percent > 0
-        )
-        if not is_on:
+        if not self.is_on:
             return 0
         if self._percent is not None:
             wanted = math.ceil(data * self._percent / 100)

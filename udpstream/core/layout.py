@@ -54,15 +54,11 @@ class Layout:
         parity = (np.arange(self.parity)[:, None] + self.parity * np.arange(self.blocks)).ravel()
         return np.concatenate((data[data < self.chunks], self.chunks + parity))
 
-    @property
+    @cached_property
     def blocks_and_indices(self) -> tuple[bytes, bytes]:
         """Block and index of each datagram in the order of the wire, `total` bytes each."""
         if self.chunks == self.data:
             return _NO_BLOCKS[: self.total], _INDICES[: self.total]
-        return self._blocks_and_indices
-
-    @cached_property
-    def _blocks_and_indices(self) -> tuple[bytes, bytes]:
         blocks, indices = np.divmod(self.rows, self.data)
         over = self.rows >= self.chunks
         if self.parity:

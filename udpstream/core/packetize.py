@@ -18,7 +18,6 @@ from udpstream.protocol import (
     MIN_DATAGRAM_BYTES,
     ClassicGeometry,
     Codec,
-    FrameHeader,
     pack_frame_header,
 )
 
@@ -40,6 +39,8 @@ class OutgoingFrame:
         layout: which chunk each of them carries.
     """
 
+    __slots__ = ("_data", "_filled", "_headers", "_parity", "_payload", "datagrams", "layout")
+
     def __init__(
         self,
         datagrams: NDArray[np.uint8],
@@ -49,8 +50,9 @@ class OutgoingFrame:
     ) -> None:
         self.datagrams = datagrams
         self.layout = layout
-        headers = headers_of(header, layout)
-        self._headers = np.ndarray((layout.total, HEADER_BYTES), np.uint8, headers)
+        self._headers: NDArray[np.uint8] = np.ndarray(
+            (layout.total, HEADER_BYTES), np.uint8, headers_of(header, layout)
+        )
         self._payload = payload
         self._filled = 0
         self._parity: NDArray[np.uint8] | None = None  # of all blocks, as rows in memory
@@ -61,18 +63,8 @@ class OutgoingFrame:
 
     def burst(self, start: int, end: int) -> NDArray[np.uint8]:
         """Datagrams `start` to below `end`, filled: `(n, D)` uint8, C-contiguous."""
-        while self._filled < end:
-            part_end = end
-            if self._filled < self.layout.chunks:
-                part_end = min(end, self.layout.chunks)
-                self._fill_data(self._filled, part_end)
-            else:
-                self._fill_parity(self._filled, part_end)
-            part = slice(self._filled, part_end)
-            self.datagrams[part, :HEADER_BYTES] = self._headers[part]
-            self._filled = part_end
-        if self._filled == len(self):  # all is in the datagrams now
-            self._payload, self._data, self._parity = _NO_ROOM, None, None
+        if self._filled < end:
+            self._fill_to(end)
         return self.datagrams[start:end]
 
     def whole(self) -> NDArray[np.uint8]:
@@ -97,16 +89,31 @@ class OutgoingFrame:
         places = places[places < self._filled][:most]
         return filled[places if len(places) * filled.shape[1] <= most_bytes else places[:0]]
 
-    def _fill_data(self, start: int, end: int) -> None:
-        chunks = self.datagrams[start:end, HEADER_BYTES:]
-        size = chunks.shape[1]
-        if not self.layout.is_interleaved:
-            _fill(chunks, self._payload[start * size : end * size])
-            return
+    def _fill_to(self, end: int) -> None:
+        start, layout, datagrams = self._filled, self.layout, self.datagrams
+        datagrams[start:end, :HEADER_BYTES] = self._headers[start:end]
+        data_end = min(end, layout.chunks)
+        if start < data_end:
+            chunks = datagrams[start:data_end, HEADER_BYTES:]
+            if layout.is_interleaved:
+                chunks[:] = self._data_rows()[layout.rows[start:data_end]]
+            else:
+                size = chunks.shape[1]
+                _fill(chunks, self._payload[start * size : data_end * size])
+        if data_end < end:
+            self._fill_parity(max(start, data_end), end)
+        self._filled = end
+        if end == layout.total:  # all is in the datagrams now
+            self._payload, self._data, self._parity = _NO_ROOM, None, None
+
+    def _data_rows(self) -> NDArray[np.uint8]:
+        """The data chunks in the order of the payload, `(N, S)`."""
         if self._data is None:
-            self._data = np.empty((self.layout.chunks, size), np.uint8)
+            self._data = np.empty(
+                (self.layout.chunks, self.datagrams.shape[1] - HEADER_BYTES), np.uint8
+            )
             _fill(self._data, self._payload)
-        chunks[:] = self._data[self.layout.rows[start:end]]
+        return self._data
 
     def _fill_parity(self, start: int, end: int) -> None:
         layout = self.layout
@@ -122,11 +129,6 @@ class OutgoingFrame:
             chunks[:] = self._parity[start - layout.chunks : end - layout.chunks]
         else:
             chunks[:] = self._parity[layout.rows[start:end] - layout.chunks]
-
-
-def no_parity(_data: int) -> int:
-    """How many parity chunks a block gets where none are wanted."""
-    return 0
 
 
 class Packetizer:
@@ -155,7 +157,7 @@ class Packetizer:
         size_wh: tuple[int, int],
         frame: int,
         captured_us: int,
-        parity: Callable[[int], int] = no_parity,
+        parity: Callable[[int], int] | None = None,
     ) -> OutgoingFrame:
         """Return a frame's datagrams, in a buffer that is theirs until `reuse`.
 
@@ -166,7 +168,7 @@ class Packetizer:
             frame: number of the frame; its lowest 32 bits go on the wire.
             captured_us: capture time by the sender's clock; likewise.
             parity: tells how many parity chunks a block of so many data chunks gets; it
-                gets as many of them as a block has room for.
+                gets as many of them as a block has room for. None where none gets any.
 
         Raises:
             FrameError: the frame needs more than 256 blocks of such datagrams.
@@ -177,24 +179,20 @@ class Packetizer:
         # Rounding the size up can make the last chunks superfluous: 10 bytes in 4 chunks
         # are 3 each, so 4; 6 bytes in 4 are 2 each, so 3.
         chunks = -(-length // chunk_bytes)
-        blocks = -(-chunks // MAX_CHUNKS_PER_BLOCK)
-        if blocks > MAX_BLOCKS:
-            raise FrameError(
-                f"a frame of {length} bytes needs {blocks} blocks of datagrams with "
-                f"{chunk_bytes} bytes each, and only {MAX_BLOCKS} can be numbered: "
-                "use larger datagrams, JPEG or a smaller picture"
-            )
-        data, parity_chunks = _blocks_with_parity(chunks, blocks, parity)
+        data, parity_chunks = chunks, 0
+        if chunks > MAX_CHUNKS_PER_BLOCK or parity is not None:
+            data, parity_chunks = _blocks_with_parity(chunks, chunk_bytes, parity)
         header = pack_frame_header(
-            FrameHeader(
-                0, 0, data, parity_chunks, self._epoch, frame & 0xFFFF_FFFF, length,
-                captured_us & 0xFFFF_FFFF, *size_wh, codec, chunk_bytes,
-            )
+            0, 0, data, parity_chunks, self._epoch, frame & 0xFFFF_FFFF, length,
+            captured_us & 0xFFFF_FFFF, *size_wh, codec,
         )  # fmt: skip
         layout = layout_of(chunks, data, parity_chunks)
-        datagram_bytes = HEADER_BYTES + chunk_bytes
-        room = self._take_room(layout.total * datagram_bytes)
-        datagrams = room[: layout.total * datagram_bytes].reshape(layout.total, datagram_bytes)
+        total, datagram_bytes = layout.total, HEADER_BYTES + chunk_bytes
+        room = self._free.pop() if self._free else _NO_ROOM
+        if len(room) < total * datagram_bytes:
+            # An eighth more than is asked for: the next frame may be a little larger.
+            room = np.empty(total * datagram_bytes * 9 // 8, np.uint8)
+        datagrams = np.ndarray((total, datagram_bytes), np.uint8, room)
         return OutgoingFrame(datagrams, layout, header, payload)
 
     def reuse(self, frame: OutgoingFrame) -> None:
@@ -203,17 +201,21 @@ class Packetizer:
         if isinstance(base, np.ndarray) and len(self._free) < _MOST_FREE:
             self._free.append(base)
 
-    def _take_room(self, size: int) -> NDArray[np.uint8]:
-        room = self._free.pop() if self._free else _NO_ROOM
-        # An eighth more than is asked for: the next frame may be a little larger.
-        return room if len(room) >= size else np.empty(size + size // 8, np.uint8)
 
-
-def _blocks_with_parity(chunks: int, blocks: int, parity: Callable[[int], int]) -> tuple[int, int]:
+def _blocks_with_parity(
+    chunks: int, chunk_bytes: int, parity: Callable[[int], int] | None
+) -> tuple[int, int]:
     """Data and parity chunks in a block, in the least number of blocks that holds both."""
+    blocks = -(-chunks // MAX_CHUNKS_PER_BLOCK)
+    if blocks > MAX_BLOCKS:
+        raise FrameError(
+            f"a frame of {chunks} chunks needs {blocks} blocks of datagrams with "
+            f"{chunk_bytes} bytes each, and only {MAX_BLOCKS} can be numbered: "
+            "use larger datagrams, JPEG or a smaller picture"
+        )
     while True:
         data = -(-chunks // blocks)
-        wanted = parity(data)
+        wanted = parity(data) if parity else 0
         if data + wanted <= MAX_CHUNKS_PER_BLOCK or blocks == MAX_BLOCKS:
             # More blocks than are needed can leave the last ones empty: they are not sent.
             return data, min(wanted, MAX_CHUNKS_PER_BLOCK - data)
@@ -233,7 +235,8 @@ def headers_of(header: bytes, layout: Layout, most: int | None = None) -> bytear
     blocks, indices = layout.blocks_and_indices
     headers = bytearray(header) * len(indices[:most])
     headers[0::HEADER_BYTES] = indices[:most]
-    headers[3::HEADER_BYTES] = blocks[:most]
+    if layout.blocks > 1:
+        headers[3::HEADER_BYTES] = blocks[:most]
     return headers
 
 

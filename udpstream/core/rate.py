@@ -20,6 +20,11 @@ class RateMeter:
         while now - self._stamps[0] > _WINDOW_S:
             self._stamps.popleft()
 
+    @property
+    def latest(self) -> float:
+        """When it happened last; 0 before."""
+        return self._stamps[-1] if self._stamps else 0.0
+
     def per_second(self, now: float) -> float | None:
         """(n - 1) intervals by the time between first and last.
 

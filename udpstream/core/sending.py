@@ -116,8 +116,8 @@ class SenderCore:
         size_wh: tuple[int, int],
         captured: float,
         now: float,
-    ) -> tuple[OutgoingFrame, Pace]:
-        """The next frame's datagrams, and how fast they may leave.
+    ) -> tuple[OutgoingFrame, Pace | None]:
+        """The next frame's datagrams, and how fast they may leave: None is all at once.
 
         Call `frame_sent` when they have left.
 
@@ -131,21 +131,22 @@ class SenderCore:
         Raises:
             FrameError: the frame does not fit the wire.
         """
+        adaptation = self.adaptation
         frame = self._packetizer.packetize(
             payload, codec, size_wh, self.frames_sent, self._clock_us(captured),
-            self.adaptation.parity,
+            adaptation.parity if adaptation.wants_parity else None,
         )  # fmt: skip
+        rate = adaptation.rate_bytes_per_s
         buffer_bytes = self._receive_buffer_bytes or STOCK_RECEIVE_BUFFER_BYTES
         count, datagram_bytes = frame.datagrams.shape
-        pace = pace_frame(
-            count, datagram_bytes, buffer_bytes, self._sent_interval_s(),
-            self.adaptation.rate_bytes_per_s,
-        )  # fmt: skip
-        spread = count > pace.burst
-        self._leaving = frame, now, spread
-        if spread:  # it can be asked for, and reported of, while it leaves
-            self._keep(frame, now)
-            self._note_departure(frame, now, now + pace.takes_s(count))
+        if rate is None and buffer_need(count, datagram_bytes) <= buffer_bytes:
+            self._leaving = frame, now, False
+            return frame, None
+        pace = pace_frame(count, datagram_bytes, buffer_bytes, self._sent_interval_s(), rate)
+        # It can be asked for, and reported of, while it leaves.
+        self._leaving = frame, now, True
+        self._keep(frame, now)
+        self._note_departure(frame, now, now + pace.takes_s(count))
         return frame, pace
 
     def frame_sent(self, now: float) -> None:
