@@ -38,6 +38,7 @@ from udpstream.protocol import (
     Codec,
     FrameHeader,
     Hello,
+    Report,
     Result,
     Welcome,
     pack_control,
@@ -599,6 +600,25 @@ def test_a_camera_that_has_stopped_shows_no_rate() -> None:
     assert core.reports()[0].frames_per_second == pytest.approx(30.0)
     core.handle_timer(4.0)
     assert core.reports()[0].frames_per_second is None
+
+
+@pytest.mark.parametrize(("fed_at", "lag_s"), [(5.0, 0.25), (4.9, 0.0)])
+def test_what_waited_in_the_socket_is_reported_as_of_when_it_came(
+    fed_at: float, lag_s: float
+) -> None:
+    core = make_receiver()
+    feed(core, hello(), 5.0)
+    feed(core, datagrams_of(0), 5.0)
+    core.note_lag(fed_at, 0.25)  # of what was fed last, and of nothing else
+    core.datagrams_to_send()
+    core.handle_timer(5.3)
+    (report,) = [
+        message
+        for datagram, _ in core.datagrams_to_send()
+        if isinstance(message := parse_control(datagram), Report)
+    ]
+    assert report.arrived_us == (WALL_S + 5.0 - lag_s) * 1e6
+    assert report.clock_us == (WALL_S + 5.3) * 1e6
 
 
 def test_a_classic_stream_wants_no_report_and_wakes_nobody() -> None:

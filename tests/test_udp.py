@@ -181,6 +181,23 @@ def test_waiting_ends_at_its_time_or_when_woken(receiver: UdpReceiver) -> None:
     assert list(receiver.read()) == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells when a datagram came")
+def test_the_kernel_tells_when_the_datagram_came_that_was_read_last(
+    opened: Opened, receiver: UdpReceiver
+) -> None:
+    assert receiver.arrived_at() is None
+    sender = opened(sender_to(receiver))
+    for _ in range(2):
+        sent_at = time.time()
+        sender.send_all(datagrams_of(3, 100))
+        came_at = time.time()
+        time.sleep(0.05)
+        read_all(receiver, 3)
+        arrived_at = receiver.arrived_at()
+        assert arrived_at is not None
+        assert sent_at - 0.01 < arrived_at < came_at + 0.01
+
+
 @pytest.mark.parametrize("datagram", [b"", b"x"])
 def test_a_flood_of_tiny_datagrams_does_not_keep_the_reader(
     receiver: UdpReceiver, datagram: bytes

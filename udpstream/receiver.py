@@ -131,6 +131,9 @@ class Receiver:
         self._batches: Iterator[Batch] = iter(())  # of the latest read, not fed yet
         self._tick_s = self._report_s = time.monotonic()
         self._timer_s = math.inf  # when the core has something to do next
+        self._fed_s = self._tick_s  # when datagrams were fed last
+        self._busy_s = self._tick_s  # when they were fed first after a wait
+        self._empty_s = self._tick_s  # when the socket was empty last
         self._ended: deque[StreamReport] = deque(maxlen=_MAX_ENDED_REPORTS)
         self._queue: deque[Frame] = deque(maxlen=queue_frames)
         self._readable = threading.Condition()
@@ -330,14 +333,27 @@ class Receiver:
         """Take in what waits in the socket, or wait for it; with the pump lock held."""
         self._pumper = threading.get_ident()
         try:
-            # What waits in the socket comes first: it may be what a timer would ask for.
+            # What waits in the socket comes first: it may be what a timer would ask for. So no
+            # timer sees a later time than that: this process may be stopped at any moment.
+            begun_s = time.monotonic()
             if not self._take_in():
-                self._look_at_the_clock(time.monotonic())
+                self._look_at_the_clock(begun_s)
+                self._empty_s = begun_s
                 self._wait_and_take_in(most_wait_s)
-            elif (now_s := time.monotonic()) >= self._tick_s + self._patience_s():
-                self._look_at_the_clock(now_s)
+                self._busy_s = self._fed_s
+            elif self._fed_s >= max(self._tick_s, self._busy_s) + self._patience_s():
+                self._look_at_the_clock(self._fed_s)
         finally:
             self._pumper = None
+
+    def _lag_s(self) -> float:
+        """How long what was fed last had waited in the socket, as far as is known."""
+        arrived_at = self._socket.arrived_at()
+        if arrived_at is None:
+            return 0.0
+        read_at = time.time() - (time.monotonic() - self._fed_s)
+        # It came after the socket was empty, whatever the wall clock has done meanwhile.
+        return min(max(read_at - arrived_at, 0.0), max(self._fed_s - self._empty_s, 0.0))
 
     def _patience_s(self) -> float:
         """How much longer timers wait, now that something has come."""
@@ -395,9 +411,8 @@ class Receiver:
         for batch in self._batches:
             came = True
             with self._core_lock:
-                self._core.feed(
-                    batch.source, batch.datagrams, batch.kernel_dropped, time.monotonic()
-                )
+                fed_s = self._fed_s = time.monotonic()
+                self._core.feed(batch.source, batch.datagrams, batch.kernel_dropped, fed_s)
                 if not self._core.has_news:
                     continue
                 events = self._take_events()
@@ -414,6 +429,7 @@ class Receiver:
             self._timer_s = math.inf  # looked up again before the next wait
             with self._core_lock:
                 self._core.waiting = len(self._queue)
+                self._core.note_lag(self._fed_s, self._lag_s())
                 self._core.handle_timer(now_s)
                 events = self._take_events()
             self._carry_out(events)

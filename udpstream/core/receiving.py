@@ -135,6 +135,7 @@ class ReceiverCore:
         self.dropped: Counter[str] = Counter()
         self.kernel_dropped = 0
         self.waiting = 0
+        self._lag = (0.0, 0.0)  # when something was fed last, and how long it had waited
         self._wall_offset_s = wall_offset_s
         self._receive_buffer_bytes = receive_buffer_bytes
         self._wire = wire
@@ -169,6 +170,17 @@ class ReceiverCore:
             together = datagrams[:_MOST_TOGETHER]
             taken = self._feed_on(source, together, now) or self._feed_some(source, together, now)
             datagrams = datagrams[taken:]
+
+    def note_lag(self, fed_at: float, lag_s: float) -> None:
+        """Learn that what was fed last had waited in the socket for this process to run.
+
+        That is no queue of the link's, so senders are told when it came, not when it was read.
+
+        Args:
+            fed_at: when it was fed.
+            lag_s: how long it had waited.
+        """
+        self._lag = fed_at, lag_s
 
     def handle_timer(self, now: float) -> None:
         """Do what is due: give up, ask again, report; let go of streams that fell silent."""
@@ -411,8 +423,10 @@ class ReceiverCore:
             nack = Nack(epoch, tuple(asks[first : first + MAX_ASKS]))
             self._outgoing.append((pack_control(nack), source))
         if state.wants_report and now >= state.report_at:
+            fed_at, lag_s = self._lag
             report = state.link_report(
                 reassembler, self.waiting, self.kernel_dropped, self._receive_buffer_bytes,
+                lag_s if reassembler.meter.arrived_at == fed_at else 0.0,
                 self._wall_offset_s, now,
             )  # fmt: skip
             self._outgoing.append((pack_control(report), source))

@@ -119,6 +119,7 @@ class StreamState:
         waiting: int,
         kernel_dropped: int,
         receive_buffer_bytes: int,
+        lag_s: float,
         wall_offset_s: float,
         now: float,
     ) -> Report:
@@ -129,7 +130,7 @@ class StreamState:
             number=self.reports & 0xFFFF_FFFF,
             clock_us=round((now + wall_offset_s) * 1e6),
             frame=(meter.frame or 0) & 0xFFFF_FFFF,
-            arrived_us=round((meter.arrived_at + wall_offset_s) * 1e6),
+            arrived_us=round((meter.arrived_at - lag_s + wall_offset_s) * 1e6),
             expected=counts.expected,
             received=counts.received,
             runs=counts.runs,
