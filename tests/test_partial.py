@@ -188,7 +188,7 @@ def test_datagrams_that_the_frame_has_no_place_for_are_bad() -> None:
     rows[2, 3] = 1
     rows[3, 0], rows[3, 3] = 10, 1  # parity of a block that is not there
     placed = frame.partial.place(np.concatenate((rows, rows[:1])), 0.0)
-    assert placed == (3, 1)
+    assert placed == (3, 1, 0)
     assert frame.partial.left == 10 - 3
 
 

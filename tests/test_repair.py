@@ -201,6 +201,15 @@ def test_nothing_is_asked_for_that_parity_restores() -> None:
     assert fed.ledger.repair_bytes == 2 * 124
 
 
+def test_parity_that_comes_late_among_repairs_is_counted_as_parity() -> None:
+    fed = Asking()
+    fed.feed(without(0, 4, 5, 6, 7, 10, 11, parity=2), 0.0)
+    ((_, asks),) = itertools.islice(fed.asks_from(0.0, 1.0), 1)
+    assert asks == [Ask(0, 0, 4, 4)]
+    assert fed.feed(datagrams_of(0, parity=2)[[4, 10, 5, 11]], 0.01) == [0]
+    assert (fed.ledger.parity_bytes, fed.ledger.repair_bytes) == (2 * 124, 2 * 124)
+
+
 def test_a_frame_that_was_not_seen_is_asked_for_in_one_piece() -> None:
     fed = Asking()
     fed.feed(datagrams_of(0), 0.0)

@@ -27,10 +27,12 @@ class Placed(NamedTuple):
     Attributes:
         bad: that the frame has no place for.
         repeated: that were there already, and did not come by themselves after all.
+        parity: that are parity, and were not asked for.
     """
 
     bad: int
     repeated: int
+    parity: int
 
 
 class Partial:
@@ -195,6 +197,9 @@ class Partial:
         assert self._arrived is not None
         layout = self._layout
         rows, known = layout.rows_of(datagrams[:, 3], datagrams[:, 0])
+        parity = rows[known & (rows >= layout.chunks)]
+        if self._asked is not None:
+            parity = parity[~self._asked[parity]]
         sources = np.flatnonzero(known)
         fresh, first_at = np.unique(rows[sources], return_index=True)
         new = ~self._arrived[fresh]
@@ -213,7 +218,7 @@ class Partial:
         for run in runs_of(layout.places_of(twice)):  # of the two, one came by itself
             self._meter.note(self.number, int(run[0]), int(run[-1]) + 1, layout.total, now)
             self.asked_in_vain = True
-        return Placed(bad, len(datagrams) - bad - len(fresh) - len(twice))
+        return Placed(bad, len(datagrams) - bad - len(fresh) - len(twice), len(parity))
 
     def finish_run(self) -> None:
         """Let the meter know of what came in order so far."""

@@ -238,14 +238,13 @@ class Reassembler:
         repairs_before = partial.repairs
         placed = partial.place(datagrams, now)
         self._ledger.link.duplicates += placed.repeated
+        self._ledger.parity_bytes += placed.parity * datagrams.shape[1]
         repairs = partial.repairs - repairs_before
         if repairs:
             self._ledger.repair_bytes += repairs * datagrams.shape[1]
             self._unanswered = 0
             if partial.tries == 1 and not repairs_before:
                 self._timing.answered(now - partial.asked_at)
-        else:
-            self._count_parity(datagrams, header)
         if partial.is_whole:
             self._complete(partial)
         return taken, placed.bad
@@ -333,8 +332,8 @@ class Reassembler:
         """Count datagrams of a frame that needs them no more; return how many."""
         taken = _leading_run(datagrams)
         datagrams = datagrams[:taken]
-        if header.parity:
-            self._count_parity(datagrams, header)
+        parity = int(np.count_nonzero(datagrams[:, 0] >= header.data))
+        self._ledger.parity_bytes += parity * datagrams.shape[1]
         if number > self._last_delivered and number not in self._held:
             return taken  # it was lost, refused, or we joined in its midst
         layout = layout_of(header.data_chunks, header.data, header.parity)
@@ -349,10 +348,6 @@ class Reassembler:
         for run in runs_of(layout.places_of(rows[known])):
             self.meter.note(number, int(run[0]), int(run[-1]) + 1, layout.total, now)
         return taken
-
-    def _count_parity(self, datagrams: NDArray[np.uint8], header: FrameHeader) -> None:
-        count = int(np.count_nonzero(datagrams[:, 0] >= header.data))
-        self._ledger.parity_bytes += count * datagrams.shape[1]
 
     def _begin(self, number: int, header: FrameHeader, layout: Layout, now: float) -> Partial:
         if len(self._partial) + len(self._held) >= MAX_PARTIAL_FRAMES:
