@@ -175,6 +175,7 @@ class Plant:
         blocks = -(-chunks // 255)
         while (size := -(-chunks // blocks)) + adaptation.parity(size) > 255:
             blocks += 1
+        assert adaptation.wants_parity or not adaptation.parity(size)
         frame.data = [min(size, chunks - first) for first in range(0, chunks, size)]
         frame.parity = [adaptation.parity(size)] * len(frame.data)
         frame.came = [0] * len(frame.data)

@@ -129,6 +129,40 @@ def test_sending_to_nobody_is_no_error() -> None:
         assert not sender.receiver_is_there
 
 
+@pytest.mark.parametrize("size_wh", [(120, 80), (640, 480)], ids=["at once", "spread"])
+@pytest.mark.parametrize("fails_at", ["first", "last"])
+def test_a_frame_that_cannot_leave_whole_has_used_up_its_number(
+    ear: Ear, monkeypatch: pytest.MonkeyPatch, size_wh: tuple[int, int], fails_at: str
+) -> None:
+    """Else the next one would be mixed with it."""
+    width, height = size_wh
+    pictures = [np.full((height, width, 3), number, np.uint8) for number in range(2)]
+    chunks = -(-pictures[0].size // 1376)
+    with Sender("127.0.0.1", ear.port, codec="raw", fps=50) as sender:
+        send_all = sender._socket.send_all
+        left = 0
+
+        def fail(datagrams: NDArray[np.uint8]) -> None:
+            nonlocal left
+            left += len(datagrams)
+            if fails_at == "first" or left == chunks:
+                monkeypatch.undo()
+                raise AddressError("the way is gone")
+            send_all(datagrams)
+
+        monkeypatch.setattr(sender._socket, "send_all", fail)
+        with pytest.raises(AddressError, match="the way is gone"):
+            sender.send(pictures[0])
+        sender.send(pictures[1])
+        assert sender.stats.frames == 1
+    of_second = []
+    while not isinstance(message := ear.hear(), Bye):
+        if isinstance(message, FrameHeader) and message.frame == 1:
+            of_second.append(message.position)
+    assert of_second == list(range(chunks))
+    assert message.frames == 2
+
+
 def test_closing_may_be_repeated_and_waits_for_a_frame_that_is_being_sent(ear: Ear) -> None:
     sender = Sender("127.0.0.1", ear.port, codec="raw", fps=5)  # spread over 22 ms
     big = np.zeros((640, 640, 3), np.uint8)

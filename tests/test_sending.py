@@ -277,6 +277,7 @@ def test_no_reports_make_it_unable_to_send(reports: list[dict[str, int]]) -> Non
         assert 1 <= (adaptation.quality or 0) <= 80
         assert 0 < adaptation.scale <= 1
         adaptation.frame_encoded(20_000, adaptation.quality, adaptation.scale)
+        assert adaptation.wants_parity or not adaptation.parity(15)
         frame, pace = core.packetize(payload_of(0, 20_000), Codec.JPEG, SIZE_WH, now, now)
         assert len(frame.whole()) <= 2 * 15 + 2  # no more parity than data, as was allowed
         assert pace is None or pace.takes_s(len(frame)) <= 1 / 30
