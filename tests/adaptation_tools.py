@@ -161,6 +161,7 @@ class Plant:
         self._next_frame_s = self._captured / self._fps
         adaptation = self.adaptation
         if not adaptation.admit(now):
+            adaptation.frame_left_out()
             return
         quality, scale = adaptation.quality, adaptation.scale
         if self._raw:

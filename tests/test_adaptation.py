@@ -245,3 +245,16 @@ def test_parity_is_told_with_its_reason() -> None:
     )  # fmt: skip
     adaptation.sample(sample, 1.0)
     assert adaptation.describe() == "20 % parity against 5.0 % loss"
+
+
+def test_admitting_a_frame_changes_nothing_that_another_thread_looks_at() -> None:
+    """It is called without the sender's lock."""
+    adaptation = Adaptation(quality=80)
+    for now in (0.0, 1 / 30, 2 / 30):
+        before = vars(adaptation._meter).copy()
+        stamps = list(adaptation._meter._stamps)
+        adaptation.admit(now)
+        assert vars(adaptation._meter) == before
+        assert list(adaptation._meter._stamps) == stamps
+        adaptation.frame_left_out()
+    assert adaptation._captured_fps() == pytest.approx(30.0)

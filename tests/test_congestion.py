@@ -238,6 +238,15 @@ def test_samples_right_after_a_step_are_of_the_time_before() -> None:
     assert link.phase() is Phase.SPREAD
 
 
+def test_where_nothing_comes_through_a_little_is_still_sent() -> None:
+    link = Link()
+    link.sample(40, kernel_dropped=5, bytes_per_s=0.0)
+    assert link.phase() is Phase.LIMITED
+    assert link.control.target == 16e3
+    link.sample(40, bytes_per_s=0.0)
+    assert link.control.target >= 16e3
+
+
 def test_clear_forgets_the_link() -> None:
     link = Link()
     link.limited()

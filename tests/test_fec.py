@@ -177,6 +177,20 @@ def test_the_ceiling_is_kept_but_two_are_the_least() -> None:
     assert none.parity(50) == 0
 
 
+def test_a_fixed_share_stays_whatever_is_lost() -> None:
+    fec = Fec(20)
+    for step in range(100):
+        fec.sample(sample(0), step * 0.2)
+    assert fec.is_on
+    assert fec.parity(50) == 10
+    off = Fec(0)
+    off.sample(sample(200), 0.0)
+    assert not off.is_on
+    none = Fec(max_percent=0)
+    none.sample(sample(200), 0.0)
+    assert not none.is_on
+
+
 def test_clear_forgets() -> None:
     fec = taught(0.1)
     assert fec.loss == pytest.approx(0.1)

@@ -74,6 +74,11 @@ def test_a_rate_leaves_a_quarter_of_the_interval_to_the_encoder() -> None:
     assert fast.takes_s(RAW_VGA) < 0.75 / 30
 
 
+def test_whoever_sends_slowly_does_not_hang() -> None:
+    pace = pace_frame(RAW_VGA, 1400, 8 << 20, None, 1.0)
+    assert pace.takes_s(RAW_VGA) == pytest.approx(2.0, rel=0.01)
+
+
 def test_where_the_buffer_wants_it_slower_the_rate_does_not_matter() -> None:
     by_buffer = pace_frame(RAW_VGA, 1400, STOCK_RECEIVE_BUFFER_BYTES, None)
     assert pace_frame(RAW_VGA, 1400, STOCK_RECEIVE_BUFFER_BYTES, None, 1e9) == by_buffer

@@ -163,6 +163,66 @@ def test_a_frame_that_cannot_leave_whole_has_used_up_its_number(
     assert message.frames == 2
 
 
+def test_what_ends_the_listening_thread_is_raised_by_the_next_send(
+    ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Sender("127.0.0.1", ear.port) as sender:
+        hello = ear.hear()
+        assert isinstance(hello, Hello)
+
+        def fail(*_: object) -> None:
+            raise RuntimeError("a fault of ours")
+
+        monkeypatch.setattr(sender._core, "receive", fail)
+        ear.say(Welcome(hello.epoch, hello.clock_us, 0, 0, 1 << 20))
+        assert until(lambda: sender._error is not None)
+        with pytest.raises(RuntimeError, match="a fault of ours"):
+            sender.send(picture(0))
+
+
+def test_closing_that_was_interrupted_can_be_done_again(
+    ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender = Sender("127.0.0.1", ear.port)
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    assert sender._listener is not None
+    monkeypatch.setattr(sender._listener, "join", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sender.close()
+    monkeypatch.undo()
+    sender.close()
+    heard = [ear.hear()]
+    while not isinstance(heard[-1], Bye):
+        heard.append(ear.hear())
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_what_is_left_out_for_a_narrow_link_is_counted(ear: Ear, encoded: bool) -> None:
+    with Sender("127.0.0.1", ear.port, codec="raw", fec=50.0) as sender:
+        assert sender._core is not None
+        assert sender._core.adaptation.state.parity_percent > 0
+        for number in range(6):
+            sender._core.adaptation._picture.fps_divisor = 3
+            if encoded:
+                payload = picture(number).reshape(-1)
+                sender.send_encoded(payload, Codec.RAW, (320, 240), time.monotonic())
+            else:
+                sender.send(picture(number))
+        assert (sender.stats.frames, sender.stats.left_out) == (2, 4)
+        assert sender._core.adaptation._picture.frame_bytes == 320 * 240 * 3
+        of_data = sender.stats.wire_bytes - sender.stats.parity_bytes
+        assert 0.45 * of_data < sender.stats.parity_bytes < 0.55 * of_data
+
+
+@pytest.mark.parametrize("fps", [0.0, -5.0, float("nan")])
+def test_a_rate_that_is_none(ear: Ear, fps: float) -> None:
+    with Sender("127.0.0.1", ear.port) as sender, pytest.raises(FrameError, match="above 0"):
+        sender.fps = fps
+
+
 def test_closing_may_be_repeated_and_waits_for_a_frame_that_is_being_sent(ear: Ear) -> None:
     sender = Sender("127.0.0.1", ear.port, codec="raw", fps=5)  # spread over 22 ms
     big = np.zeros((640, 640, 3), np.uint8)

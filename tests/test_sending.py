@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 
 from tests.link_tools import SIZE_WH, WALL_S, payload_of
 from udpstream.core.adaptation import Adaptation
+from udpstream.core.feedback import LinkSample
 from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES, pace_frame
+from udpstream.core.picture import Limits
 from udpstream.core.sending import (
     FIRST_HELLO_PERIOD_S,
     FIRST_HELLOS,
@@ -148,6 +151,45 @@ def test_frames_are_paced_for_a_stock_buffer_until_the_receiver_tells_its_own() 
     assert stock is not None
     assert stock.burst < 670
     assert large is None
+
+
+def test_a_rate_paces_what_the_receivers_buffer_would_hold() -> None:
+    adaptation = Adaptation(quality=80, limits=Limits(max_rate_bytes_per_s=1e6))
+    core = SenderCore(
+        epoch=EPOCH, session=9, datagram_bytes=1400, interval_s=1 / 30, wall_offset_s=WALL_S,
+        adaptation=adaptation,
+    )  # fmt: skip
+    core.receive(welcome(hello_of(core, 0.0), buffer_bytes=8 << 20), 0.001)
+    frame, pace = core.packetize(payload_of(0, 20_000), Codec.JPEG, SIZE_WH, 0.0, 0.0)
+    assert pace is not None
+    assert pace.takes_s(len(frame)) == pytest.approx(0.02, rel=0.15)
+
+
+def test_a_spread_frame_is_kept_once_and_reported_of_while_it_leaves() -> None:
+    core = make_core()
+    core.receive(welcome(hello_of(core, 0.0)), 0.001)
+    core._receive_buffer_bytes = STOCK_RECEIVE_BUFFER_BYTES
+    samples: list[LinkSample] = []
+    core.adaptation.sample = lambda sample, now: samples.append(sample)  # type: ignore[method-assign]
+    frame, pace = core.packetize(payload_of(0, 921_600), Codec.JPEG, SIZE_WH, 1.0, 1.0)
+    assert pace is not None
+    frame.burst(0, pace.burst)
+    plain = Report(
+        EPOCH, number=0, clock_us=WALL_US + 1_001_000, frame=0, arrived_us=WALL_US + 1_000_500,
+        expected=1, received=1, runs=0, reordered=0, duplicates=0, kernel_dropped=0,
+        wire_bytes=1400, delivered=0, lost=0, jitter_us=0, receive_buffer_bytes=1 << 20,
+        waiting=0, partial=1,
+    )  # fmt: skip
+    core.receive(pack_control(plain), 1.001)
+    later = replace(
+        plain, number=1, clock_us=WALL_US + 1_201_000, arrived_us=WALL_US + 1_001_500, expected=40,
+        received=40,
+    )  # fmt: skip
+    core.receive(pack_control(later), 1.201)
+    assert [sample.queue_s is not None for sample in samples] == [True]
+    frame.whole()
+    core.frame_sent(1.025)
+    assert len(core._history._kept) == 1
 
 
 def test_frame_numbers_rise_only_when_a_frame_has_left() -> None:

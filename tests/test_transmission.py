@@ -60,6 +60,26 @@ def test_all_frames_of_a_source_are_sent_and_watched(sender: Sender) -> None:
     assert transmission.fps is not None
 
 
+def test_frames_that_are_left_out_are_watched_but_do_not_count_as_sent(sender: Sender) -> None:
+    watched: list[int] = []
+    send = sender.send
+
+    def leave_out(frame_bgr: NDArray[np.uint8], captured_s: float | None = None) -> None:
+        assert sender._core is not None
+        sender._core.adaptation._picture.fps_divisor = 1000
+        send(frame_bgr, captured_s)
+
+    sender.send = leave_out  # type: ignore[method-assign]
+    transmission = transmit(
+        sender, Script(10, fps=100.0), watch=lambda frame_bgr: watched.append(len(frame_bgr))
+    )
+    assert transmission.error is None
+    assert watched
+    assert sender.stats.left_out == len(watched)
+    assert sender.stats.frames == 0
+    assert transmission.fps is None
+
+
 def test_it_ends_after_as_many_frames_as_were_asked_for(sender: Sender) -> None:
     transmit(sender, Script(1000, fps=200.0), frames=7)
     assert sender.stats.frames == 7

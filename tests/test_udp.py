@@ -231,6 +231,25 @@ def test_empty_datagrams_are_counted_and_harm_nothing(receiver: UdpReceiver) -> 
 # -- the kernel's drops -------------------------------------------------------
 
 
+def test_a_lone_datagram_is_not_cut_to_the_size_of_those_before(
+    opened: Opened, receiver: UdpReceiver
+) -> None:
+    sender = opened(sender_to(receiver))
+    sender.send_all(datagrams_of(3, 40))
+    sender.send(bytes(72))
+    sender.send_all(datagrams_of(0, 40))  # nothing
+    assert [len(row) for _, row, _ in read_all(receiver, 4)] == [40, 40, 40, 72]
+    assert list(receiver.read()) == []
+    assert receiver.truncated == 0
+
+
+@linux_only
+def test_the_kernels_count_of_drops_has_32_bits_and_ours_has_not(receiver: UdpReceiver) -> None:
+    for told, counted in ((5, 5), (2**32 - 1, 2**32 - 1), (3, 2**32 + 3), (3, 2**32 + 3)):
+        receiver._note([(socket.SOL_SOCKET, udp._SO_RXQ_OVFL, told.to_bytes(4, sys.byteorder))])
+        assert receiver.kernel_dropped == counted
+
+
 @linux_only
 def test_no_batch_reaches_over_a_drop(opened: Opened) -> None:
     receiver = opened(UdpReceiver("127.0.0.1", 0, receive_buffer_bytes=32_768))

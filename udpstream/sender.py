@@ -113,7 +113,8 @@ class Sender:
             offload: UDP_SEGMENT where it works (``"auto"``), or force ``"on"``, ``"off"``.
             fec: parity chunks for each hundred data chunks; ``"auto"`` follows the loss that
                 the receiver reports, ``"off"`` sends none.
-            max_fec_percent: the most that ``"auto"`` may use.
+            max_fec_percent: the most that ``"auto"`` may use; where there is any, a block
+                gets two parity chunks at least.
             adapt: whether anything follows the link: parity its loss, and where it is too
                 narrow pace, quality, size and frame rate. Without it ``fec="auto"`` is none.
             limits: how far they may.
@@ -134,12 +135,10 @@ class Sender:
                 f"the classic wire carries raw pictures only, not {codec}: "
                 "send raw, or on the indexed wire"
             )
-        if fps is not None and not fps > 0:
-            raise FrameError(f"{fps} frames a second: give a number above 0")
         self.stats = SenderStats()
         self._codec = Codec(codec)
         self._quality = quality
-        self._interval_s = None if fps is None else 1 / fps
+        self._interval_s = _interval_s(fps)
         self._wall_offset_s = time.time() - time.monotonic()
         self._core: SenderCore | None = None
         self._classic_chunk_bytes = 0
@@ -167,7 +166,8 @@ class Sender:
         self._socket = UdpSender(host, port, offload=offload)
         self._frame_lock = threading.Lock()  # held while a frame leaves; taken before the other
         self._lock = threading.Lock()  # guards the core, the socket's mode and the stats
-        self._closing = False
+        self._closing = self._closed = False
+        self._error: Exception | None = None  # what ended the listening thread
         self._listener: threading.Thread | None = None
         if self._core is not None:
             self._listener = threading.Thread(
@@ -205,7 +205,7 @@ class Sender:
 
     @fps.setter
     def fps(self, fps: float | None) -> None:
-        self._interval_s = None if fps is None else 1 / fps
+        self._interval_s = _interval_s(fps)
         if self._core is not None:
             self._core.interval_s = self._interval_s
 
@@ -292,9 +292,11 @@ class Sender:
 
     def _admit(self, now_s: float) -> bool:
         """Whether to send the next picture; where not, it is counted as left out."""
-        # Without the lock: only the thread that sends counts what is captured.
+        # Without the lock, as it changes nothing that the listening thread looks at.
         if self._core is None or self._core.adaptation.admit(now_s):
             return True
+        with self._lock:
+            self._core.adaptation.frame_left_out()
         self.stats.left_out += 1
         return False
 
@@ -319,6 +321,8 @@ class Sender:
                 raise AddressError(
                     f"the sender to {self.address} was closed: make another one to send more"
                 )
+            if self._error is not None:
+                raise self._error
             if self._core is None:
                 self._send_classic(payload, codec, size_wh)
             else:
@@ -329,12 +333,13 @@ class Sender:
 
     def close(self) -> None:
         """Say bye and close, after a frame that is being sent; more calls do nothing."""
-        if self._closing:
-            return
         self._closing = True
         if self._listener is not None:
             self._listener.join()
         with self._frame_lock, self._lock:
+            if self._closed:
+                return
+            self._closed = True
             if self._core is not None:
                 for _ in range(_BYES):
                     self._try_control(self._core.bye())
@@ -425,6 +430,12 @@ class Sender:
             self.stats.repair_bytes += datagrams.nbytes
 
     def _listen(self, core: SenderCore) -> None:
+        try:
+            self._hear(core)
+        except Exception as error:  # noqa: BLE001 - the next `send` raises it
+            self._error = error
+
+    def _hear(self, core: SenderCore) -> None:
         """Take in what the receiver says, and say hello while no frames are sent."""
         while not self._closing:
             with self._lock:
@@ -439,6 +450,17 @@ class Sender:
                     core.receive(datagram, heard_s)
                     for datagrams in core.repairs():
                         self._send_repair(datagrams)
+
+
+def _interval_s(fps: float | None) -> float | None:
+    """Time between two frames, in seconds.
+
+    Raises:
+        FrameError: there is none.
+    """
+    if fps is not None and not fps > 0:
+        raise FrameError(f"{fps} frames a second: give a number above 0")
+    return None if fps is None else 1 / fps
 
 
 def _fixed_percent(fec: Parity, *, adapt: bool) -> float | None:

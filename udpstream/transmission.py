@@ -39,8 +39,9 @@ class Transmission:
             capture: where frames come from; started by the caller.
             sender: where they go.
             frames: how many to send at most.
-            watch: gets each frame when it has left, `(H, W, 3)` uint8 BGR, not to be written
-                to. It is called on the sending thread, and must return at once.
+            watch: gets each frame when it has left, or was left out for the link's sake;
+                `(H, W, 3)` uint8 BGR, not to be written to. It is called on the sending
+                thread, and must return at once.
         """
         self.answered = False
         self.error: Exception | None = None
@@ -101,9 +102,11 @@ class Transmission:
         if captured is None:
             return False
         self._sender.fps = self._capture.fps  # a camera tells its rate with its first picture
+        before = self._sender.stats.frames
         self._sender.send(captured.frame_bgr, captured.captured_monotonic_s)
-        with self._lock:
-            self._rate.add(time.monotonic())
+        if self._sender.stats.frames > before:
+            with self._lock:
+                self._rate.add(time.monotonic())
         self.answered = self.answered or self._sender.receiver_is_there
         if self._watch is not None:
             self._watch(captured.frame_bgr)

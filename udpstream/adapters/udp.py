@@ -111,7 +111,7 @@ class UdpSender:
         if count > a_call:
             for start in range(0, count, a_call):
                 self.send_all(datagrams[start : start + a_call])
-        elif count == 1 or not self._send_segments(datagrams):
+        elif count < 2 or not self._send_segments(datagrams):
             for row in datagrams:
                 self.send(row.data)
 
@@ -391,8 +391,9 @@ class UdpReceiver:
         for _, kind, value in ancillary:
             if kind == _UDP_GRO:
                 self._segment_bytes = int.from_bytes(value[:4], sys.byteorder)
-            elif kind == _SO_RXQ_OVFL:
-                self.kernel_dropped = int.from_bytes(value[:4], sys.byteorder)
+            elif kind == _SO_RXQ_OVFL:  # 32 bits
+                dropped = int.from_bytes(value[:4], sys.byteorder)
+                self.kernel_dropped += (dropped - self.kernel_dropped) % (1 << 32)
 
     def _bind(self, wanted: Endpoint) -> None:
         try:

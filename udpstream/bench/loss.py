@@ -249,6 +249,7 @@ def _stream(setting: Setting, book: _Book, rehearsal: Rehearsal) -> None:
             reports = rehearsal.receiver.reports()
             book.begin(rehearsal.wire_bytes, reports[0].ledger if reports else Ledger())
         if not adaptation.admit(rehearsal.now):
+            adaptation.frame_left_out()
             book.left_out(number)
             continue
         adaptation.frame_encoded(book.length, None, 1.0)

@@ -184,7 +184,13 @@ def _send(
         ),
     ] = Parity("auto"),  # noqa: B008 - a frozen value
     max_fec: Annotated[
-        float, typer.Option(min=0.0, max=1000.0, metavar="PERCENT", help="Most that auto may use.")
+        float,
+        typer.Option(
+            min=0.0,
+            max=1000.0,
+            metavar="PERCENT",
+            help="Most that auto may use; two chunks a block at least, where it uses any.",
+        ),
     ] = DEFAULT_MAX_PERCENT,
     wire: Annotated[
         _SenderWire, typer.Option(help="classic for receivers that are plain scripts.")

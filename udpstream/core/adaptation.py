@@ -74,7 +74,7 @@ class Adaptation:
         self._picture = PictureFit(quality, self._limits, resizable=resizable)
         self._rate = RateControl(fills=self._fills)
         self._meter = RateMeter()
-        self._admitted_at = 0.0
+        self._captured_at = 0.0
         self._latest_fps: float | None = None
         self._captured = 0
         self._datagram_bytes = datagram_bytes
@@ -126,15 +126,16 @@ class Adaptation:
         """Whether a frame that was captured is to be encoded and sent.
 
         Args:
-            now: in seconds; to be called once for each frame captured. Where it is sent,
-                `frame_encoded` follows.
+            now: in seconds; to be called once for each frame captured. `frame_encoded` is to
+                follow, or `frame_left_out`: this alone changes nothing that others look at.
         """
         self._captured += 1
-        if self._captured % self._picture.fps_divisor:
-            self._meter.add(now)
-            return False
-        self._admitted_at = now
-        return True
+        self._captured_at = now
+        return self._captured % self._picture.fps_divisor == 0
+
+    def frame_left_out(self) -> None:
+        """Note that the frame that was not admitted is left out."""
+        self._meter.add(self._captured_at)
 
     def frame_encoded(self, payload_bytes: int, quality: int | None, scale: float) -> None:
         """Learn how large a frame became.
@@ -144,7 +145,7 @@ class Adaptation:
             quality: that it was encoded with.
             scale: that its sides were multiplied with.
         """
-        self._meter.add(self._admitted_at)  # now, when nobody waits for it
+        self._meter.add(self._captured_at)  # now, when nobody waits for it
         self._picture.encoded(payload_bytes, quality, scale)
         self._fit()
 

@@ -61,6 +61,9 @@ _PROVEN = 1.05  # of what came through in a trial: two reports can miss a frame
 _KEPT = 0.8  # of what came through in a trial that failed, where that is more than before
 _UNPROVEN = 1.05  # growth where a trial could not be filled up
 
+# The smallest picture at 5 frames a second; what says that less comes through is no link of ours.
+_LEAST_BYTES_PER_S = 16e3
+
 _FUTILE = 2  # cuts in a row that did not help: the loss is not for want of room
 _HELPED = 0.8  # of the loss before the cut
 _USABLE_LOSS = 0.15  # below, a link that lost more is taken for a usual one again
@@ -189,7 +192,8 @@ class RateControl:
             self._ceiling = self._came_bytes_per_s()
             cut = share * self._ceiling
             self.phase = Phase.LIMITED
-            self.target = min(cut, share * self.target) if self.target else cut
+            target = min(cut, share * self.target) if self.target else cut
+            self.target = max(target, _LEAST_BYTES_PER_S)
             self._next_trial = _FIRST_TRIAL
             self._trial_at = now + _SETTLE_S + _QUIET_S
         self._settle(now, queue_s)
@@ -211,7 +215,8 @@ class RateControl:
 
     def _came_bytes_per_s(self) -> float:
         came_in_s = sum(each.span_s for each in self._samples)
-        return sum(each.wire_bytes for each in self._samples) / came_in_s
+        came = sum(each.wire_bytes for each in self._samples) / came_in_s
+        return max(came, _LEAST_BYTES_PER_S)
 
     def _recover(self, now: float, full_rate: float | None) -> None:
         if self.phase is Phase.SPREAD:

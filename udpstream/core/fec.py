@@ -51,7 +51,7 @@ class Fec:
         Args:
             percent: parity chunks for each hundred data chunks, 0 for none, or None: as
                 many as the loss asks for.
-            max_percent: no more than that, where the loss decides.
+            max_percent: no more than that, where the loss decides; but two, if any.
 
         Raises:
             ParityError: a share is below 0, or no number.

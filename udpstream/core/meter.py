@@ -82,6 +82,8 @@ class LinkMeter:
             return
         if self.frame is None:  # nobody notes of a frame whose beginning it could not have had
             self.frame, self._next_frame, self._total = frame, frame + 1, total
+        if frame == self.frame and total != self._total:
+            return  # forged: it is not what the frame's own datagrams said of it
         if frame == self.frame and first < self._end < end:
             self._behind(frame, self._end - first)
             first = self._end

@@ -22,6 +22,7 @@ _BURST_BYTES = 64 << 10  # one UDP_SEGMENT call's worth
 _BURST_GAP_S = 1.5e-3  # measured: 14 bursts of 64 KB arrive whole in a stock buffer; 0.3 ms: 85 %
 _CATCH_UP = 0.8  # of the gap: a late burst is not made good by two at once
 _RATE_GAP_S = 1e-3  # what a sleep keeps to; at 1 MB/s each datagram goes alone even so
+_MOST_INTERVAL_S = 2 / 0.75  # where it is not known: whoever sends is not to hang
 SPREAD = 0.75  # of the frame interval: the rest is for encoding, and for jitter
 
 
@@ -72,7 +73,7 @@ def pace_frame(
     frame interval; `interval_s` None means that no next frame presses.
 
     With a rate it goes no faster than that, in bursts of a millisecond, under the same
-    rule of three quarters.
+    rule of three quarters; where no next frame presses, it leaves within two seconds.
     """
     pace = Pace(datagrams, 0.0)
     if datagrams > 1 and buffer_need(datagrams, datagram_bytes) > receive_buffer_bytes:
@@ -82,7 +83,9 @@ def pace_frame(
         pace = Pace(burst, gap_s)
     if rate_bytes_per_s is None:
         return pace
-    per_datagram_s = _within_interval(datagram_bytes / rate_bytes_per_s, datagrams, interval_s)
+    per_datagram_s = _within_interval(
+        datagram_bytes / rate_bytes_per_s, datagrams, interval_s or _MOST_INTERVAL_S
+    )
     if per_datagram_s * pace.burst <= pace.gap_s:  # the buffer wants it slower
         return pace
     burst = max(1, min(pace.burst, int(_RATE_GAP_S / per_datagram_s)))

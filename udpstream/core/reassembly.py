@@ -41,6 +41,7 @@ MAX_GAPS = 64  # ranges; a run of losses is one
 # can claim 254 times as much of it as there is data.
 MAX_PICTURE_BYTES = 128 << 20
 
+_MOST_AHEAD = 1 << 31  # frames: half of what 32 bits can number
 MAX_ASKED_FRAMES = 4  # in a row that were not seen at all
 _UNANSWERED_FRAMES = 4  # in a row, after which nobody waits for repairs: but they are asked for
 
@@ -154,6 +155,8 @@ class Reassembler:
         """Learn from the sender that all frames below `next_frame` have left it."""
         if self._next is None:
             self._next = next_frame
+        elif next_frame > self._next + _MOST_AHEAD:
+            return  # forged: the numbers of frames on the wire could not follow it
         elif next_frame > self._next:
             self._pass_over(next_frame, now)
             self._begun_at = now
