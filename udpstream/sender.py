@@ -233,6 +233,7 @@ class Sender:
             FrameError: the array is not a picture, or not one that this wire carries.
             AddressError: it cannot be sent there at all, or this sender was closed. A
                 receiver that is not there, or a link that is down, is no error.
+            Exception: whatever ended the thread that listens: it would be a fault of ours.
         """
         begun_s = time.monotonic()
         captured_s = begun_s if captured_s is None else captured_s
