@@ -85,6 +85,18 @@ def test_unknown_hosts(host: str) -> None:
         resolve(host, 5)
 
 
+def test_a_bare_port_is_no_host() -> None:
+    """The resolver would take it for 0.0.37.33."""
+    with pytest.raises(AddressError, match=r"'9505' is not a host: write :9505"):
+        resolve(*split_host_port("9505", "127.0.0.1"))
+
+
+def test_port_0_can_only_be_bound() -> None:
+    assert resolve("127.0.0.1", 0, passive=True).sockaddr == ("127.0.0.1", 0)
+    with pytest.raises(AddressError, match="0 is not a port"):
+        resolve("127.0.0.1", 0)
+
+
 @pytest.mark.parametrize("port", [-1, 65_536, 1 << 40])
 def test_ports_that_the_resolver_would_cut(port: int) -> None:
     with pytest.raises(AddressError, match=f"{port} is not a port"):

@@ -115,6 +115,13 @@ def test_the_way_to_nobody_has_a_problem_and_a_fix() -> None:
     assert "udpstream receive" in findings[-1].fixes[0]
 
 
+@pytest.mark.parametrize(("host", "anywhere"), [(HOST, "0.0.0.0"), ("::1", "[::]")])
+def test_the_fix_is_of_the_addresss_own_kind(host: str, anywhere: str) -> None:
+    port = free_port()
+    finding = find(list(look_at_way(host, port, 1_400)), "port")
+    assert finding.fixes == (f"on that machine: udpstream receive {anywhere}:{port}",)
+
+
 def test_a_silent_machine_may_be_behind_a_firewall() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
         deaf.bind((HOST, 0))

@@ -289,6 +289,9 @@ _RECEIVE = ("receive", "127.0.0.1:49505", "--display", "off", "--seconds", "0")
         ((*_RECEIVE, "--stats", "missing/stats.json"), 2, "cannot write missing"),
         ((*_RECEIVE, "--record", "text.txt"), 1, "cannot record to text.txt"),
         ((*_RECEIVE, "--size", "3840x2160"), 1, "3840x2160 needs 540 classic chunks"),
+        (("send", "9699", "--source", "test"), 1, "'9699' is not a host: write :9699"),
+        (("send", "--source", "2147483648"), 1, "no camera has the index 2147483648"),
+        ((*_SEND, "--min-scale", "0.1"), 2, "--min-scale"),
         (("demo", "--seconds", "0"), 2, "--seconds"),
         (("demo", "--source", "noise"), 2, "the demo streams a dancer"),
         (("demo", "--source", "dancer,nose=9"), 1, "the source 'dancer,nose=9'"),
@@ -312,6 +315,20 @@ def test_bad_input_is_answered_in_words(
     assert exit_.value.code == code
     assert said in error
     assert "Traceback" not in error
+
+
+def test_a_command_that_fails_leaves_no_empty_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old.json").write_text("{}")
+    for name in ("new.json", "old.json"):
+        arguments = ["receive", "203.0.113.7", "--no-record", "--display", "off", "--stats", name]
+        monkeypatch.setattr(sys, "argv", ["udpstream", *arguments])
+        with pytest.raises(SystemExit):
+            main()
+    assert [path.name for path in tmp_path.iterdir()] == ["old.json"]
+    assert (tmp_path / "old.json").read_text() == "{}"
 
 
 @pytest.mark.parametrize(

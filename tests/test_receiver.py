@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from udpstream import AddressError, Codec, DatagramError, Frame, Receiver, Sende
 from udpstream.adapters.udp import Batch, UdpSender
 from udpstream.core.ledger import Loss, StreamReport
 from udpstream.core.receiving import Expected
+from udpstream.errors import UdpStreamError
 from udpstream.protocol import Report, parse_control
 
 SIZE_WH = (320, 240)
@@ -408,6 +410,23 @@ def test_where_it_listens(receiver: Receiver) -> None:
         Receiver("127.0.0.1", receiver.port)
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"wire": "x"}, "'x' is no wire"),
+        ({"offload": "x"}, "'x' is no offload"),
+        ({"receive_buffer_bytes": 2**40}, "a receive buffer of 1099511627776 bytes"),
+        ({"receive_buffer_bytes": 0}, "a receive buffer of 0 bytes"),
+        ({"queue_frames": -1}, "a queue of -1 frames"),
+        ({"latency_budget_s": float("nan")}, "a latency budget of nan s"),
+        ({"max_frame_bytes": 0}, "frames of at most 0 bytes"),
+    ],
+)
+def test_settings_that_cannot_be(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(UdpStreamError, match=said):
+        Receiver("127.0.0.1", 0, **settings)
+
+
 def test_a_classic_size_that_cannot_be() -> None:
     with pytest.raises(DatagramError, match="one byte counts only 256"):
         Receiver("127.0.0.1", 0, classic_size_wh=(4000, 4000))
@@ -566,9 +585,9 @@ def test_timers_wait_until_all_that_came_while_we_could_not_run_is_read(
 ) -> None:
     receiver._reader_pumps = True  # so that the receive thread stays away
     looks: list[float] = []
-    monkeypatch.setattr(receiver, "_look_at_the_clock", looks.append)
-    monkeypatch.setattr(receiver, "_wait_and_take_in", lambda _: None)
     with receiver._pump_lock:
+        monkeypatch.setattr(receiver, "_look_at_the_clock", looks.append)
+        monkeypatch.setattr(receiver, "_wait_and_take_in", lambda _: None)
         receiver._tick_s = receiver._busy_s = receiver._fed_s = 5.0
         for fed_s in (900.0, 900.01, None, 900.015):
             monkeypatch.setattr(receiver, "_take_in", lambda fed_s=fed_s: fed_s is not None)

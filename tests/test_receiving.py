@@ -571,6 +571,39 @@ def test_the_wire_that_was_asked_for() -> None:
         assert core.dropped["malformed"] == 10
 
 
+def notices_in(events: list[Any]) -> list[str]:
+    return [event.text for event in events if isinstance(event, Notice)]
+
+
+def test_the_other_wire_than_was_asked_for_is_told_to_a_person() -> None:
+    classic = make_receiver(wire="classic", classic=CLASSIC)
+    (said,) = notices_in([event for _ in range(3) for event in feed(classic, datagrams_of(0))])
+    assert "sends on the indexed wire" in said
+    assert "leave out --wire classic" in said
+    indexed = make_receiver(wire="indexed", classic=CLASSIC)
+    chunks = classic_chunks(0) * 3
+    (said,) = notices_in([event for chunk in chunks for event in feed(indexed, chunk)])
+    assert "sends on the classic wire" in said
+    assert "leave out --wire indexed" in said
+
+
+@pytest.mark.parametrize("wire", ["auto", "classic"])
+@pytest.mark.parametrize("chunks", [5, 15], ids=["smaller", "larger"])
+def test_classic_pictures_of_another_size_are_told_to_a_person(wire: str, chunks: int) -> None:
+    """The wire does not tell the size, so nothing else can be noticed."""
+    core = make_receiver(wire=wire, classic=CLASSIC)
+    size = 1 + CLASSIC.chunk_bytes
+    events = [
+        event
+        for number in range(20)
+        for index in range(chunks)
+        for event in feed(core, bytes([index, 0x11]) + bytes([number]) * (size - 2))
+    ]
+    (said,) = notices_in(events)
+    assert "do not have the 20x5 pixels expected" in said
+    assert "--size WIDTHxHEIGHT" in said
+
+
 def test_the_kernels_drops_reach_the_classic_wire_and_the_report() -> None:
     core = make_receiver(classic=CLASSIC)
     for chunk in classic_chunks(0):

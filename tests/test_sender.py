@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tests.classic_send import picture as classic_picture
 from tests.test_receiver import free_port, picture, until
 from udpstream import AddressError, Codec, FrameError, Receiver, Sender
+from udpstream.errors import UdpStreamError
 from udpstream.protocol import (
     Bye,
     Control,
@@ -281,6 +282,24 @@ def test_the_books_of_what_was_sent(ear: Ear) -> None:
 
 
 # -- what cannot be sent ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"offload": "x"}, "'x' is no offload"),
+        ({"fec": "x"}, "'x' is no share of parity"),
+        ({"port": 0}, "0 is not a port"),
+        ({"datagram_bytes": 0}, "datagrams of 0 bytes"),
+        ({"datagram_bytes": 0, "wire": "classic", "codec": "raw"}, "classic chunks of -1 bytes"),
+    ],
+)
+def test_settings_that_cannot_be(settings: dict[str, Any], said: str) -> None:
+    with (
+        pytest.raises(UdpStreamError, match=said),
+        Sender("127.0.0.1", **({"port": 9} | settings)) as sender,
+    ):
+        sender.send(picture(0))
 
 
 @pytest.mark.parametrize(

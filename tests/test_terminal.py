@@ -68,7 +68,20 @@ def test_the_summary_names_each_loss() -> None:
     assert "  latency   p50 49." in text
     assert "  stages    p50 in ms: capture 0.1, network 1.3\n" in text
     assert "5 datagrams found no room" in text
-    assert max(map(len, lines)) <= 100
+    assert max(map(len, lines)) <= 80
+
+
+def test_the_summary_fits_80_columns_with_all_stages() -> None:
+    report = busy_report()
+    report.ledger.repaired_by_nack = 1
+    report.ledger.lost |= dict.fromkeys(Loss, 1_234_567)
+    names = ("capture", "encode", "network", "reassemble", "decode", "display")
+    lines = stream_summary(report, {name: {"p50": 123.4} for name in names})
+    assert max(map(len, lines)) <= 80
+    text = " ".join(line.strip() for line in lines)
+    assert "reassemble 123.4, decode 123.4, display 123.4 data" in text
+    assert "repaired  1 frame: 0 by parity" in text
+    assert all(line.startswith("  ") for line in lines[1:])
 
 
 def test_the_summary_tells_what_repair_did_and_cost() -> None:
@@ -77,7 +90,7 @@ def test_the_summary_tells_what_repair_did_and_cost() -> None:
     report.ledger.parity_bytes, report.ledger.repair_bytes = 2 * 10**11, 10**10
     link = report.ledger.link
     link.expected, link.received, link.runs = 2_000_000, 1_900_000, 50_000
-    text = "\n".join(stream_summary(report, {}))
+    text = " ".join(line.strip() for line in stream_summary(report, {}))
     assert "100,000 of 2,000,000 datagrams did not come (5.0%), 2.0 in a row" in text
     assert "1,234 frames: 1,200 by parity (10.0% of the bytes), 34 by asking again (0.5%" in text
     assert "(1,234 repaired)" in stream_status(report)

@@ -25,6 +25,7 @@ from udpstream.core.receiving import (
     Wire,
 )
 from udpstream.dry_run import DryRun
+from udpstream.errors import DatagramError, FrameError
 from udpstream.frame import Frame, Stream, frame_of
 from udpstream.protocol import (
     CLASSIC_SIZE_WH,
@@ -96,14 +97,22 @@ class Receiver:
             say: takes the few lines that a person should read.
 
         Raises:
-            AddressError: the address cannot be bound.
-            DatagramError: no classic picture can have that size.
+            AddressError: the address cannot be bound, or no socket can have such a buffer.
+            DatagramError: there is no such wire, or no classic picture of that size.
+            FrameError: no frame could keep to the queue, the budget or the size given.
         """
         from udpstream import __version__  # late: the package knows this module
 
         self.skipped = 0
         """Frames that left the queue unread, because the reader was too slow."""
 
+        if wire not in {"auto", "indexed", "classic"}:
+            raise DatagramError(f"'{wire}' is no wire of this link: give auto, indexed or classic")
+        if queue_frames < 0 or max_frame_bytes < 1 or not 0 < latency_budget_s < math.inf:
+            raise FrameError(
+                f"a queue of {queue_frames} frames, frames of at most {max_frame_bytes} bytes, a "
+                f"latency budget of {latency_budget_s} s: give 0 or more, 1 or more, more than 0"
+            )
         self._sinks = tuple(sinks)
         self._say = say
         classic = ClassicGeometry(classic_size_wh)

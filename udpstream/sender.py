@@ -21,7 +21,7 @@ from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES, pace_frame
 from udpstream.core.packetize import OutgoingFrame, packetize_classic
 from udpstream.core.picture import Limits
 from udpstream.core.sending import SenderCore
-from udpstream.errors import AddressError, FrameError
+from udpstream.errors import AddressError, FrameError, ParityError
 from udpstream.pacer import paced
 from udpstream.protocol import (
     CLASSIC_CHUNK_BYTES,
@@ -143,13 +143,16 @@ class Sender:
         self._core: SenderCore | None = None
         self._classic_chunk_bytes = 0
         if wire == "classic":
-            default_bytes = CLASSIC_CHUNK_BYTES + CLASSIC_INDEX_BYTES
-            self._classic_chunk_bytes = (datagram_bytes or default_bytes) - CLASSIC_INDEX_BYTES
+            if datagram_bytes is None:
+                datagram_bytes = CLASSIC_CHUNK_BYTES + CLASSIC_INDEX_BYTES
+            self._classic_chunk_bytes = datagram_bytes - CLASSIC_INDEX_BYTES
         else:
+            if datagram_bytes is None:
+                datagram_bytes = DEFAULT_DATAGRAM_BYTES
             self._core = SenderCore(
                 epoch=int.from_bytes(os.urandom(2)),
                 session=int.from_bytes(os.urandom(8)),
-                datagram_bytes=datagram_bytes or DEFAULT_DATAGRAM_BYTES,
+                datagram_bytes=datagram_bytes,
                 interval_s=self._interval_s,
                 wall_offset_s=self._wall_offset_s,
                 adaptation=Adaptation(
@@ -160,7 +163,7 @@ class Sender:
                     ),
                     limits=limits,
                     enabled=adapt,
-                    datagram_bytes=datagram_bytes or DEFAULT_DATAGRAM_BYTES,
+                    datagram_bytes=datagram_bytes,
                 ),
             )
         self._socket = UdpSender(host, port, offload=offload)
@@ -465,7 +468,13 @@ def _interval_s(fps: float | None) -> float | None:
 
 
 def _fixed_percent(fec: Parity, *, adapt: bool) -> float | None:
-    """Parity in percent; None where it follows the loss."""
-    if isinstance(fec, str):
-        return None if fec == "auto" and adapt else 0.0
-    return fec
+    """Parity in percent; None where it follows the loss.
+
+    Raises:
+        ParityError: it is neither auto nor off nor a number.
+    """
+    if not isinstance(fec, str):
+        return fec
+    if fec not in {"auto", "off"}:
+        raise ParityError(f"'{fec}' is no share of parity: give auto, off, or percent")
+    return None if fec == "auto" and adapt else 0.0

@@ -63,10 +63,14 @@ def resolve(host: str, port: int, *, passive: bool = False) -> Endpoint:
         passive: for binding rather than sending.
 
     Raises:
-        AddressError: the host is not known, or the port is out of range.
+        AddressError: the host is not known, or the port is out of range: 0, which is any, can
+            only be bound.
     """
-    if not 0 <= port <= 0xFFFF:  # the resolver would quietly cut it to 16 bits
+    # The resolver would quietly cut it to 16 bits.
+    if not (0 if passive else 1) <= port <= 0xFFFF:
         raise AddressError(f"{port} is not a port: give a number from 1 to 65535")
+    if host.isdecimal():  # the resolver would take 9505 for 0.0.37.33
+        raise AddressError(f"'{host}' is not a host: write :{host} for a port")
     flags = socket.AI_PASSIVE if passive else 0
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=flags)

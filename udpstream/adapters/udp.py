@@ -67,6 +67,7 @@ class UdpSender:
             AddressError: the host is unknown or there is no way to it, or offload is "on"
                 and this system has none.
         """
+        _check_offload(offload)
         self.endpoint = resolve(host, port)
         self._socket = socket.socket(self.endpoint.family, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
@@ -241,6 +242,11 @@ class UdpReceiver:
             AddressError: the address cannot be bound, or offload is "on" and this system
                 has none.
         """
+        _check_offload(offload)
+        if not 0 < receive_buffer_bytes < 1 << 31:
+            raise AddressError(
+                f"a receive buffer of {receive_buffer_bytes} bytes: give 1 to 2,147,483,647"
+            )
         self.kernel_dropped = 0
         self.truncated = 0
         wanted = resolve(host, port, passive=True)
@@ -453,6 +459,11 @@ def _takes(udp: socket.socket, option: int, value: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _check_offload(offload: str) -> None:
+    if offload not in {"auto", "on", "off"}:
+        raise AddressError(f"'{offload}' is no offload: give auto, on or off")
 
 
 def _poller(*files: int) -> Callable[[float], list[int]]:

@@ -55,11 +55,12 @@ def look_at_way(host: str, port: int, datagram_bytes: int) -> Iterator[Finding]:
 
 def _unanswered(endpoint: Endpoint, silence: Silence) -> Finding:
     port = endpoint.sockaddr[1]
+    anywhere = "[::]" if endpoint.family == socket.AF_INET6 else "0.0.0.0"
     match silence:
         case Silence.REFUSED:
             return Finding(
                 "problem", "port", f"refused: the machine is there, and no receiver on {port}",
-                (f"on that machine: udpstream receive 0.0.0.0:{port}",),
+                (f"on that machine: udpstream receive {anywhere}:{port}",),
             )  # fmt: skip
         case Silence.BLOCKED:
             return Finding(

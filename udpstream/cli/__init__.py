@@ -20,6 +20,8 @@ def main() -> None:
             f"udpstream: error: OpenCV cannot be loaded: {error}. "
             "On Debian or Ubuntu: sudo apt install libgl1 libglib2.0-0"
         )
+    except KeyboardInterrupt:
+        sys.exit(130)  # as a shell has it; there is nothing to finish yet
 
     try:
         app(prog_name="udpstream")  # also as python -m udpstream

@@ -166,7 +166,10 @@ def _send(
         int, typer.Option(min=1, max=100, metavar="Q", help="Least JPEG quality on a narrow link.")
     ] = _LIMITS.min_quality,
     min_scale: Annotated[
-        float, typer.Option(metavar="SHARE", help="Least share of the picture's sides.")
+        float,
+        typer.Option(
+            min=0.25, max=1.0, metavar="SHARE", help="Least share of the picture's sides."
+        ),
     ] = _LIMITS.min_scale,
     min_fps: Annotated[
         float, typer.Option(min=0.01, metavar="FPS", help="Least frames a second.")
@@ -382,7 +385,7 @@ app.command(name="score")(rescoring.score)
 def _doctor(
     address: Annotated[
         str | None,
-        typer.Argument(metavar="[HOST[:PORT]]", help="A receiver, to look at the way to it, too."),
+        typer.Argument(metavar="HOST[:PORT]", help="A receiver, to look at the way to it, too."),
     ] = None,
     datagram: Annotated[
         int,

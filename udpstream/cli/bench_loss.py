@@ -71,7 +71,9 @@ def bench_loss(
             min=100, max=DEFAULT_MAX_FRAME_BYTES, metavar="BYTES", help="Size of a frame."
         ),
     ] = FRAME_BYTES,
-    fps: Annotated[float, typer.Option(min=1.0, max=1000.0, help="Frames a second.")] = 30.0,
+    fps: Annotated[
+        float, typer.Option(min=1.0, max=1000.0, metavar="FPS", help="Frames a second.")
+    ] = 30.0,
     datagram: Annotated[
         int,
         typer.Option(
@@ -105,7 +107,9 @@ def bench_loss(
             min=1.0, max=10_000.0, metavar="MS", help="How long a frame may wait for repair."
         ),
     ] = LATENCY_BUDGET_S * 1e3,
-    seed: Annotated[int, typer.Option(min=0, help="Of all that happens by chance.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Of all that happens by chance.")
+    ] = 1,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", callback=writable_file, metavar="FILE", help="Write the figures."),

@@ -98,8 +98,11 @@ def writable_file(path: Path | None) -> Path | None:
         typer.BadParameter: it cannot.
     """
     if path is not None:
+        was_there = path.exists()
         try:
             path.open("a").close()
+            if not was_there:  # what comes next may fail, and leave it empty
+                path.unlink()
         except OSError as error:
             raise typer.BadParameter(
                 f"cannot write {path}: {error.strerror}: name a file that can be written"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
 from types import FrameType
 from typing import Self
 
@@ -14,13 +16,16 @@ _SIGNALS = [
     if hasattr(signal, name)
 ]
 _HANGUP = getattr(signal, "SIGHUP", None)
+# What signals a process and its group, as timeout(1) and some shells do, means it once.
+_TWICE_S = 0.5
 
 
 class StopSignals:
-    """Sets `event` at the first signal to stop; a second one has its usual effect."""
+    """Sets `event` at the first signal to stop; one more, later on, has its usual effect."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
+        self._first_s = math.inf  # when it came
         self._before = {number: signal.getsignal(number) for number in _SIGNALS}
         if self._before.get(_HANGUP) is signal.SIG_IGN:  # started by nohup
             del self._before[_HANGUP]
@@ -31,12 +36,16 @@ class StopSignals:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._restore()
+        if not self.event.is_set():  # else there is a summary to print, which no echo may cut off
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
 
-    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
+        now_s = time.monotonic()
+        self._first_s = min(self._first_s, now_s)
         self.event.set()
-        self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        if now_s >= self._first_s + _TWICE_S:
+            signal.signal(number, signal.SIG_DFL)
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            signal.raise_signal(number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import textwrap
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Self
@@ -23,6 +24,8 @@ from rich.text import Text
 from udpstream.adapters.recorder import RecordingSummary
 from udpstream.core.ledger import Ledger, StreamReport
 from udpstream.errors import UdpStreamError
+
+_COLUMNS = 80  # of a usual terminal
 
 
 class _Console(Console):
@@ -166,7 +169,7 @@ def stream_status(report: StreamReport) -> str:
 def stream_summary(
     report: StreamReport, stages_ms: Mapping[str, Mapping[str, float | None]]
 ) -> list[str]:
-    """A stream that is over, in a few lines of about 80 columns.
+    """A stream that is over, in a few lines of at most 80 columns.
 
     Args:
         report: its books.
@@ -192,8 +195,9 @@ def stream_summary(
         )
     repaired = ledger.repaired_by_parity + ledger.repaired_by_nack
     if repaired:
+        frames = "frame" if repaired == 1 else "frames"
         lines.append(
-            f"  repaired  {repaired:,} frames: {ledger.repaired_by_parity:,} by parity "
+            f"  repaired  {repaired:,} {frames}: {ledger.repaired_by_parity:,} by parity "
             f"({_share(ledger.parity_bytes, ledger)}), {ledger.repaired_by_nack:,} by asking again "
             f"({_share(ledger.repair_bytes, ledger)})"
         )
@@ -216,7 +220,7 @@ def stream_summary(
             f"  kernel    {report.kernel_dropped:,} datagrams found no room in this machine's "
             "receive buffer"
         )
-    return lines
+    return [part for line in lines for part in _wrapped(line)]
 
 
 def recording_summary(recording: RecordingSummary) -> list[str]:
@@ -230,6 +234,14 @@ def recording_summary(recording: RecordingSummary) -> list[str]:
         reasons = ", ".join(f"{reason.replace('_', ' ')} {n:,}" for reason, n in missed.items())
         lines.append(f"            {sum(missed.values()):,} frames not written ({reasons})")
     return lines
+
+
+def _wrapped(line: str) -> list[str]:
+    """A line of a summary in as many as it takes, none wider than a usual terminal."""
+    return textwrap.wrap(
+        line, _COLUMNS, subsequent_indent=" " * 12,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def _share(part_bytes: int, ledger: Ledger) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from udpstream.core.classic import ClassicReassembler
-from udpstream.core.ledger import Ledger, StreamReport
+from udpstream.core.ledger import Ledger, Loss, StreamReport
 from udpstream.core.pacing import buffer_need
 from udpstream.core.pool import BufferPool
 from udpstream.core.probing import TrialTable
@@ -35,6 +35,7 @@ from udpstream.core.streams import (
 )
 from udpstream.errors import DatagramError
 from udpstream.protocol import (
+    CLASSIC_INDEX_BYTES,
     DEFAULT_MAX_FRAME_BYTES,
     MAX_ASKS,
     NO_ESTIMATE_US,
@@ -70,6 +71,8 @@ _MOST_TOGETHER = 256
 BEGIN_S = 10.0
 
 _MOST_UNBOOKED = 64  # where no timer is ever looked at, because the socket is never empty
+
+_TORN_AND_NONE_WHOLE = 10  # classic pictures in a row: they have not the size that was told
 
 MAX_NOTICES = 64  # of different things said once; a flood of forged sources says no more
 
@@ -311,7 +314,7 @@ class ReceiverCore:
         try:
             header = parse_frame_header(first)
         except DatagramError as error:
-            self._drop(error, source)
+            self._drop(error, source, first)
             return 1
         if state is None:
             key = source, header.epoch
@@ -348,6 +351,7 @@ class ReceiverCore:
     def _feed_classic(self, source: Address, datagram: NDArray[np.uint8], now: float) -> None:
         if not self._classic.is_chunk(datagram.data):
             self.dropped["malformed"] += 1
+            self._notice_misfit(source, datagram.data)
             return
         key = source, CLASSIC_EPOCH
         state = self._table.get(key)
@@ -358,6 +362,8 @@ class ReceiverCore:
         self._count(state, 1, len(datagram), now)
         if whole is not None:
             self._arrived(state, whole, len(datagram), now)
+        elif state.stream is None and state.ledger.lost[Loss.TORN] == _TORN_AND_NONE_WHOLE:
+            self._notice_misfit(source, datagram.data)
         if datagram[0] == 0:
             for evicted in self._table.bound_memory():
                 self._hand_on(evicted, now)
@@ -367,7 +373,7 @@ class ReceiverCore:
         try:
             message = parse_control(datagrams[0].data)
         except DatagramError as error:
-            self._drop(error, source)
+            self._drop(error, source, datagrams[0].data)
             return 1
         if isinstance(message, Probe):
             return self._feed_probes(source, message, datagrams, now)
@@ -431,7 +437,11 @@ class ReceiverCore:
             )  # fmt: skip
             self._outgoing.append((pack_control(report), source))
 
-    def _drop(self, error: DatagramError, source: Address) -> None:
+    def _drop(self, error: DatagramError, source: Address, datagram: Buffer) -> None:
+        if len(datagram) == CLASSIC_INDEX_BYTES + self._classic.chunk_bytes:
+            self.dropped["malformed"] += 1
+            self._notice_misfit(source, datagram)
+            return
         match error:
             case UnknownVersionError():
                 self.dropped["unknown_version"] += 1
@@ -445,6 +455,20 @@ class ReceiverCore:
                 self.dropped["unknown_kind"] += 1
             case _:
                 self.dropped["malformed"] += 1
+
+    def _notice_misfit(self, source: Address, datagram: Buffer) -> None:
+        """Say that what looks like the classic wire is not as it was told to be, or is not it."""
+        host, (width, height) = source[0], self._classic.size_wh
+        if self._wire == "classic" and is_marked(datagram):
+            text = f"{host} sends on the indexed wire, and this receiver takes the classic one only"
+            advice = "leave out --wire classic"
+        elif self._wire == "indexed":
+            text = f"{host} sends on the classic wire, and this receiver takes the indexed one only"
+            advice = "leave out --wire indexed"
+        else:
+            text = f"classic pictures from {host} do not have the {width}x{height} pixels expected"
+            advice = "give their size with --size WIDTHxHEIGHT"
+        self._notice(f"misfit {host}", f"{text}: {advice}.")
 
     def _notice(self, subject: str, text: str) -> None:
         if subject not in self._noticed and len(self._noticed) < MAX_NOTICES:

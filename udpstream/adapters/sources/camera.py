@@ -15,6 +15,7 @@ from udpstream.adapters.sources.base import Device, DeviceHolder, fit
 from udpstream.errors import SourceError
 
 RETRY_S = 0.5
+_MOST_INDEX = 99  # above it OpenCV takes the hundreds for one of its own backends
 
 # What a USB 2 camera can send uncompressed at 30 fps: above it most cameras give a few
 # pictures a second unless they are asked for Motion JPEG.
@@ -52,7 +53,12 @@ class Camera:
                 where that is another than asked for.
             open_device: opens an index or path as `cv2.VideoCapture` does.
             retry_s: seconds between two attempts to open it.
+
+        Raises:
+            SourceError: no camera can have that index.
         """
+        if name.isdecimal() and int(name) > _MOST_INDEX:
+            raise SourceError(f"no camera has the index {name}: give 0, 1, 2 or a device path")
         self._name = name
         self._target: int | str = int(name) if name.isdecimal() else name
         self._label = f"camera {name}"
