@@ -21,10 +21,12 @@ from tests.test_receiver import free_port, picture, until
 from udpstream import AddressError, Codec, FrameError, Receiver, Sender
 from udpstream.errors import UdpStreamError
 from udpstream.protocol import (
+    Ask,
     Bye,
     Control,
     FrameHeader,
     Hello,
+    Nack,
     Welcome,
     is_control,
     pack_control,
@@ -179,6 +181,25 @@ def test_what_ends_the_listening_thread_is_raised_by_the_next_send(
         assert until(lambda: sender._error is not None)
         with pytest.raises(RuntimeError, match="a fault of ours"):
             sender.send(picture(0))
+
+
+def test_what_the_last_frame_lacks_can_be_asked_for_before_the_bye(ear: Ear) -> None:
+    sender = Sender("127.0.0.1", ear.port, codec="raw")
+    hello = ear.hear()
+    assert isinstance(hello, Hello)
+    ear.say(Welcome(hello.epoch, hello.clock_us, hello.clock_us, hello.clock_us, 8 << 20))
+    assert until(lambda: sender.receiver_is_there)
+    sender.send(np.zeros((8, 8, 3), np.uint8))
+    ear.say(Nack(hello.epoch, (Ask(0),)))
+    sender.close()
+    heard = []
+    while not isinstance(message := ear.hear(), Bye):
+        heard.append(message)
+    frames = [message for message in heard if isinstance(message, FrameHeader)]
+    assert [header.frame for header in frames] == [0, 0]
+    sender.close()
+    with pytest.raises(AddressError, match="was closed"):
+        sender.send(picture(0))
 
 
 def test_closing_that_was_interrupted_can_be_done_again(

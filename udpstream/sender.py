@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 import time
@@ -20,6 +21,7 @@ from udpstream.core.histogram import Histogram
 from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES, pace_frame
 from udpstream.core.packetize import OutgoingFrame, packetize_classic
 from udpstream.core.picture import Limits
+from udpstream.core.reassembly import LATENCY_BUDGET_S
 from udpstream.core.sending import SenderCore
 from udpstream.errors import AddressError, FrameError, ParityError
 from udpstream.pacer import paced
@@ -169,7 +171,8 @@ class Sender:
         self._socket = UdpSender(host, port, offload=offload)
         self._frame_lock = threading.Lock()  # held while a frame leaves; taken before the other
         self._lock = threading.Lock()  # guards the core, the socket's mode and the stats
-        self._closing = self._closed = False
+        self._closing = self._stopping = self._closed = False
+        self._left_s = -math.inf  # when the latest frame had left
         self._error: Exception | None = None  # what ended the listening thread
         self._listener: threading.Thread | None = None
         if self._core is not None:
@@ -331,13 +334,20 @@ class Sender:
                 self._send_classic(payload, codec, size_wh)
             else:
                 self._send_indexed(self._core, payload, codec, size_wh, captured_s)
+        self._left_s = time.monotonic()
         self.stats.frames += 1
         self.stats.payload_bytes += len(payload)
-        self.stats.send.add(time.monotonic() - begun_s)
+        self.stats.send.add(self._left_s - begun_s)
 
     def close(self) -> None:
-        """Say bye and close, after a frame that is being sent; more calls do nothing."""
+        """Say bye and close, after a frame that is being sent; more calls do nothing.
+
+        A receiver that is there has a tenth of a second from the last frame on to ask for what
+        it lacks of it.
+        """
         self._closing = True
+        self._linger()
+        self._stopping = True
         if self._listener is not None:
             self._listener.join()
         with self._frame_lock, self._lock:
@@ -348,6 +358,13 @@ class Sender:
                 for _ in range(_BYES):
                     self._try_control(self._core.bye())
             self._socket.close()
+
+    def _linger(self) -> None:
+        """Let the listening thread answer for the last frame; after BYE nobody asks."""
+        if not self._stopping and self.receiver_is_there:
+            with self._frame_lock:
+                until_s = self._left_s + LATENCY_BUDGET_S
+            time.sleep(max(until_s - time.monotonic(), 0.0))
 
     def __enter__(self) -> Self:
         return self
@@ -441,14 +458,14 @@ class Sender:
 
     def _hear(self, core: SenderCore) -> None:
         """Take in what the receiver says, and say hello while no frames are sent."""
-        while not self._closing:
+        while not self._stopping:
             with self._lock:
                 hello = core.hello_due(time.monotonic())
                 if hello is not None:
                     self._try_control(hello)
                 wait_s = core.next_hello_at - time.monotonic()
             self._socket.wait(min(max(wait_s, 0.0), _LISTEN_S))
-            while not self._closing and (datagram := self._socket.receive()) is not None:
+            while not self._stopping and (datagram := self._socket.receive()) is not None:
                 heard_s = time.monotonic()  # before the lock, which a burst may hold
                 with self._lock:
                     core.receive(datagram, heard_s)
