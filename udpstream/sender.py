@@ -171,6 +171,7 @@ class Sender:
         self._socket = UdpSender(host, port, offload=offload)
         self._frame_lock = threading.Lock()  # held while a frame leaves; taken before the other
         self._lock = threading.Lock()  # guards the core, the socket's mode and the stats
+        # No more frames are taken; then the listening thread ends; then the socket is closed.
         self._closing = self._stopping = self._closed = False
         self._left_s = -math.inf  # when the latest frame had left
         self._error: Exception | None = None  # what ended the listening thread
@@ -334,7 +335,7 @@ class Sender:
                 self._send_classic(payload, codec, size_wh)
             else:
                 self._send_indexed(self._core, payload, codec, size_wh, captured_s)
-        self._left_s = time.monotonic()
+            self._left_s = time.monotonic()
         self.stats.frames += 1
         self.stats.payload_bytes += len(payload)
         self.stats.send.add(self._left_s - begun_s)
