@@ -46,9 +46,7 @@ def _frame_bytes(load: Load) -> int:
 
 def _send(load: Load, port: int) -> Iterator[Sent]:
     frame_bytes, data = _frame_bytes(load), bytes(_SEND_BYTES)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.connect((HOST, port))
-        udp.setsockopt(_SOL_UDP, _UDP_SEGMENT, _SEGMENT_BYTES)
+    with _connected(port) as udp:
         end_s = time.perf_counter() + load.seconds
         number, total = WARM_UP_FRAMES, 0
         while (now_s := time.perf_counter()) < end_s:
@@ -95,9 +93,7 @@ class BareFrames:
 
 
 def _send_frames(load: Load, port: int) -> Iterator[Sent]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.connect((HOST, port))
-        udp.setsockopt(_SOL_UDP, _UDP_SEGMENT, _SEGMENT_BYTES)
+    with _connected(port) as udp:
         for number, frame_bgr in frames_to_send(load):
             captured_s = time.perf_counter()
             jpeg = encode_jpeg(frame_bgr, load.quality)
@@ -125,6 +121,13 @@ def _receive_frames(_load: Load, port: int, ready: Event, stop: Event) -> Iterat
             image = decode_jpeg(room[:length])
             decoded_s = time.perf_counter()
             yield Received(read_strip(image), decoded_s, decoded_s - begun_s, intact=True)
+
+
+def _connected(port: int) -> socket.socket:
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp.connect((HOST, port))
+    udp.setsockopt(_SOL_UDP, _UDP_SEGMENT, _SEGMENT_BYTES)
+    return udp
 
 
 def _bound(port: int) -> socket.socket:

@@ -14,6 +14,7 @@ from udpstream.adapters.udp import DEFAULT_RECEIVE_BUFFER_BYTES
 from udpstream.cli import posing, rescoring
 from udpstream.cli.bench import bench
 from udpstream.cli.options import (
+    MAX_PARITY_PERCENT,
     OffloadChoice,
     Parity,
     Size,
@@ -35,7 +36,7 @@ from udpstream.cli.score_options import (
     score_options,
 )
 from udpstream.core.fec import DEFAULT_MAX_PERCENT
-from udpstream.core.picture import Limits
+from udpstream.core.picture import LEAST_SCALE, Limits
 from udpstream.core.reassembly import LATENCY_BUDGET_S
 from udpstream.protocol import DEFAULT_DATAGRAM_BYTES, MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES
 from udpstream.scoring import WINDOW_S
@@ -168,7 +169,7 @@ def _send(
     min_scale: Annotated[
         float,
         typer.Option(
-            min=0.25, max=1.0, metavar="SHARE", help="Least share of the picture's sides."
+            min=LEAST_SCALE, max=1.0, metavar="SHARE", help="Least share of the picture's sides."
         ),
     ] = _LIMITS.min_scale,
     min_fps: Annotated[
@@ -190,7 +191,7 @@ def _send(
         float,
         typer.Option(
             min=0.0,
-            max=1000.0,
+            max=MAX_PARITY_PERCENT,
             metavar="PERCENT",
             help="Most that auto may use; two chunks a block at least, where it uses any.",
         ),

@@ -129,7 +129,7 @@ def bench_loss(
 ) -> None:
     """See what parity and repair do where datagrams get lost."""
     from udpstream.bench import plots
-    from udpstream.cli.terminal import print_lines, print_table
+    from udpstream.cli.terminal import COLUMNS, print_lines, print_table
 
     if html_file or png_file:
         plots.require_matplotlib()
@@ -149,14 +149,14 @@ def bench_loss(
         seed=seed,
     )
     trials = _run(setting)
-    print_lines(textwrap.wrap(plots.describe(setting), 80))
+    print_lines(textwrap.wrap(plots.describe(setting), COLUMNS))
     for each in sorted({trial.burst for trial in trials}):
         tables = _tables([trial for trial in trials if trial.burst == each])
         for title, table in tables.items():
             print_lines(["", f"{plots.link_name(each)}: {title}"])
             print_table(table)
     for note in plots.notes(trials):
-        print_lines(["", *textwrap.wrap(note, 80)])
+        print_lines(["", *textwrap.wrap(note, COLUMNS)])
     write: dict[Path | None, Callable[[Path], None]] = {
         json_file: lambda path: _write_json(path, setting, trials),
         csv_file: lambda path: _write_csv(path, trials),

@@ -11,10 +11,9 @@ from udpstream.adapters.address import split_host_port
 from udpstream.bench.finding import Finding, Level
 from udpstream.bench.machine import look_at_machine
 from udpstream.bench.way import look_at_way
-from udpstream.cli.terminal import print_lines
+from udpstream.cli.terminal import COLUMNS, print_lines
 
 _STYLES: dict[Level, str] = {"ok": "green", "warning": "yellow", "problem": "bold red"}
-_WIDTH = 80
 _INDENT = 26  # of what was found
 _FIX_INDENT = 11
 
@@ -45,7 +44,7 @@ def doctor(address: str | None, *, datagram_bytes: int) -> None:
 
 
 def _print(finding: Finding) -> None:
-    lines = textwrap.wrap(finding.text, _WIDTH - _INDENT, break_on_hyphens=False)
+    lines = textwrap.wrap(finding.text, COLUMNS - _INDENT, break_on_hyphens=False)
     first = Text.assemble(
         "  ", (f"{finding.level:9}", _STYLES[finding.level]), f"{finding.subject:15}", lines[0]
     )

@@ -25,7 +25,7 @@ from udpstream.adapters.recorder import RecordingSummary
 from udpstream.core.ledger import Ledger, StreamReport
 from udpstream.errors import UdpStreamError
 
-_COLUMNS = 80  # of a usual terminal
+COLUMNS = 80  # of a usual terminal
 
 
 class _Console(Console):
@@ -239,7 +239,7 @@ def recording_summary(recording: RecordingSummary) -> list[str]:
 def _wrapped(line: str) -> list[str]:
     """A line of a summary in as many as it takes, none wider than a usual terminal."""
     return textwrap.wrap(
-        line, _COLUMNS, subsequent_indent=" " * 12,
+        line, COLUMNS, subsequent_indent=" " * 12,
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
 

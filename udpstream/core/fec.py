@@ -98,7 +98,7 @@ class Fec:
         mean_run = _lost(slow) / runs if runs else 1.0
         self._spread = max(1.0, 2 * mean_run * (1 - slow_loss) - 1)
         self._loss = max(slow_loss, fast_loss, self._surely([sample]))
-        if self._percent is not None:
+        if not self.is_auto:
             return
         if self.is_on:
             self.is_on = self._loss >= _OFF

@@ -22,8 +22,8 @@ _BURST_BYTES = 64 << 10  # one UDP_SEGMENT call's worth
 _BURST_GAP_S = 1.5e-3  # measured: 14 bursts of 64 KB arrive whole in a stock buffer; 0.3 ms: 85 %
 _CATCH_UP = 0.8  # of the gap: a late burst is not made good by two at once
 _RATE_GAP_S = 1e-3  # what a sleep keeps to; at 1 MB/s each datagram goes alone even so
-_MOST_INTERVAL_S = 2 / 0.75  # where it is not known: whoever sends is not to hang
 SPREAD = 0.75  # of the frame interval: the rest is for encoding, and for jitter
+_MOST_INTERVAL_S = 2 / SPREAD  # where it is not known: whoever sends is not to hang
 
 
 class Pace(NamedTuple):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from udpstream.errors import FrameError
 
-_LEAST_SCALE = 0.25
+LEAST_SCALE = 0.25
 # Of the sides. Raw frames have no quality between two of them, so they get more.
 _SCALES = (1.0, 0.75, 0.5, 0.375, 0.25)
 _RAW_SCALES = (1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25)
@@ -53,8 +53,8 @@ class Limits:
     def __post_init__(self) -> None:
         if not 1 <= self.min_quality <= 100:
             raise FrameError(f"a least JPEG quality of {self.min_quality}: give 1 to 100")
-        if not _LEAST_SCALE <= self.min_scale <= 1:
-            raise FrameError(f"a least scale of {self.min_scale}: give {_LEAST_SCALE} to 1")
+        if not LEAST_SCALE <= self.min_scale <= 1:
+            raise FrameError(f"a least scale of {self.min_scale}: give {LEAST_SCALE} to 1")
         if not self.min_fps > 0:
             raise FrameError(f"at least {self.min_fps} frames a second: give a number above 0")
         if self.max_rate_bytes_per_s is not None and not self.max_rate_bytes_per_s > 0:

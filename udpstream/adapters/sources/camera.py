@@ -57,10 +57,10 @@ class Camera:
         Raises:
             SourceError: no camera can have that index.
         """
-        if name.isdecimal() and int(name) > _MOST_INDEX:
-            raise SourceError(f"no camera has the index {name}: give 0, 1, 2 or a device path")
         self._name = name
         self._target: int | str = int(name) if name.isdecimal() else name
+        if isinstance(self._target, int) and self._target > _MOST_INDEX:
+            raise SourceError(f"no camera has the index {name}: give 0, 1, 2 or a device path")
         self._label = f"camera {name}"
         self._size_wh = size_wh
         self._asked_fps = fps
