@@ -30,7 +30,7 @@ def test_nothing_is_expected_of_what_is_not_known() -> None:
         assert fed(on_time(frames)).window() is None
 
 
-@pytest.mark.parametrize(("fps", "awake_s"), [(1, 0.002), (30, 0.05 / 30), (120, 0.05 / 120)])
+@pytest.mark.parametrize(("fps", "awake_s"), [(1, 0.001), (30, 0.001), (120, 0.1 / 120)])
 def test_a_clock_is_expected_when_it_is_due_for_a_short_while(fps: int, awake_s: float) -> None:
     arrivals = fed(on_time(30, period_s=1 / fps))
     window = arrivals.window()
@@ -43,6 +43,38 @@ def test_jitter_moves_it_little() -> None:
     jitter_s = np.random.default_rng(1).normal(0, 2e-4, 300)
     arrivals = fed((np.array(on_time(300)) + jitter_s).tolist())
     assert middle_s(arrivals) == pytest.approx(100 + 300 * PERIOD_S, abs=3e-4)
+
+
+@pytest.mark.parametrize(
+    ("deviation_s", "least_s", "most_s"),
+    [(1e-5, 1e-3, 1e-3), (2e-4, 1e-3, 2.2e-3), (5e-4, 1.5e-3, PERIOD_S / 10)],
+)
+def test_the_more_jitter_there_is_the_wider_it_is_up_to_a_share(
+    deviation_s: float, least_s: float, most_s: float
+) -> None:
+    jitter_s = np.random.default_rng(3).normal(0, deviation_s, 400)
+    times_s = (np.array(on_time(400)) + jitter_s).tolist()
+    arrivals = fed(times_s[:100])
+    hits = 0
+    for at_s in times_s[100:]:
+        window = arrivals.window()
+        assert window is not None
+        assert least_s - 1e-5 <= window[1] - window[0] <= most_s + 1e-5
+        hits += window[0] <= at_s <= window[1]
+        arrivals.add(at_s)
+    assert hits / 300 > 0.95
+
+
+def test_one_odd_frame_widens_it_for_a_while_only() -> None:
+    times_s = on_time(80)
+    times_s[40] += 0.012
+    arrivals, widths_s = Arrivals(), []
+    for at_s in times_s:
+        arrivals.add(at_s)
+        window = arrivals.window()
+        widths_s.append(window[1] - window[0] if window else 0.0)
+    assert max(widths_s[40:]) <= 0.0015
+    assert widths_s[-1] == pytest.approx(0.001)
 
 
 def test_a_stream_that_keeps_no_time_is_not_expected() -> None:

@@ -19,11 +19,11 @@ MODULES = {
 }
 OUTSIDE = {"asyncio", "av", "cv2", "mediapipe", "multiprocessing", "os", "select", "selectors",
            "signal", "socket", "subprocess", "threading", "time"}  # fmt: skip
-ENGINES = ("udpstream.sender", "udpstream.receiver", "udpstream.capture", "udpstream.bench",
-           "udpstream.cli")  # fmt: skip
+ENGINES = ("udpstream.sender", "udpstream.receiver", "udpstream.intake", "udpstream.dry_run",
+           "udpstream.capture", "udpstream.bench", "udpstream.cli")  # fmt: skip
 CORE = [name for name in MODULES if name.startswith("udpstream.core")]
 PURE = [*CORE, "udpstream.protocol", "udpstream.errors"]
-FREE = ["udpstream.frame", "udpstream.sinks", "udpstream.dry_run"]
+FREE = ["udpstream.frame", "udpstream.sinks"]
 ADAPTERS = [name for name in MODULES if name.startswith("udpstream.adapters")]
 
 

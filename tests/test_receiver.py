@@ -20,7 +20,8 @@ from tests.classic_send import picture as classic_picture
 from tests.classic_send import send_frame as classic_send_frame
 from tests.link_tools import balanced, datagrams_of
 from udpstream import AddressError, Codec, DatagramError, Frame, Receiver, Sender, Stream
-from udpstream.adapters.udp import Batch, UdpSender
+from udpstream.adapters.batches import Batch
+from udpstream.adapters.udp import UdpSender
 from udpstream.core.ledger import Loss, StreamReport
 from udpstream.core.receiving import Expected
 from udpstream.errors import UdpStreamError
@@ -159,7 +160,7 @@ def test_what_was_read_behind_a_readers_frame_is_not_lost() -> None:
                 for epoch, sender in enumerate(senders):
                     frame = datagrams_of(number, 46 * 1376, epoch=epoch, datagram_bytes=1400)
                     sender.send_all(frame)
-            until(lambda: receiver._reader_pumps)
+            until(lambda: receiver._intake.reader_waits)
             receiver._pump_lock.release()
 
         thread = threading.Thread(target=send_then_let_go)
@@ -262,7 +263,7 @@ def test_frames_that_are_there_can_still_be_read_after_closing() -> None:
     with Sender("127.0.0.1", receiver.port) as sender:
         for number in range(3):
             sender.send(picture(number))
-        assert until(lambda: len(receiver._queue) == 3)
+        assert until(lambda: len(receiver._intake.queue) == 3)
         receiver.close()
     assert [frame.number for frame in receiver] == [0, 1, 2]
 
@@ -480,7 +481,7 @@ def test_classic_frames_with_kernel_drops_between_are_never_mixed() -> None:
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain,
     ):  # fmt: skip
         for number in range(120):
-            with receiver._core_lock if number % 3 else threading.Lock():
+            with receiver._intake.lock if number % 3 else threading.Lock():
                 classic_send_frame(plain, ("127.0.0.1", receiver.port), classic_picture(number))
             if number % 5 == 0:
                 time.sleep(0.002)
@@ -531,24 +532,22 @@ def test_reading_without_waiting_still_receives(receiver: Receiver) -> None:
         assert until(lambda: receiver.read(timeout=0) is not None)
 
 
-@pytest.mark.parametrize(("due_s", "is_cold"), [(0.001, False), (0.06, True)])
+@pytest.mark.parametrize("due_s", [0.001, 0.01])
 def test_frames_that_are_watched_for_are_the_same(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, due_s: float, is_cold: bool
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, due_s: float
 ) -> None:
     def always() -> Expected:
         return Expected(time.monotonic() + due_s, time.monotonic() + 0.1, 5_000)
 
-    monkeypatch.setattr(receiver._core, "expected", always)
+    monkeypatch.setattr(receiver._intake.core, "expected", always)
     dry_runs: list[int] = []
     dry_run = receiver._dry_run
 
-    def run(payload_bytes: int, now: float) -> Frame | None:
+    def run(payload_bytes: int) -> Frame | None:
         dry_runs.append(payload_bytes)
-        return dry_run(payload_bytes, now)
+        return dry_run(payload_bytes)
 
     monkeypatch.setattr(receiver, "_dry_run", run)
-    if is_cold:  # it is due 0.01 s from now, with time enough for a machine that is busy
-        monkeypatch.setattr("udpstream.receiver._DRY_RUN_S", 0.05)
     with Sender("127.0.0.1", receiver.port, codec="raw") as sender:
         for number in range(20):
             threading.Timer(0.03 * (number % 2), sender.send, (picture(number),)).start()
@@ -557,41 +556,41 @@ def test_frames_that_are_watched_for_are_the_same(
             assert frame.number == number
             assert np.array_equal(frame.image, picture(number))
     assert receiver.read(timeout=0.01) is None
-    assert set(dry_runs) == ({5_000} if is_cold else set())
+    assert set(dry_runs) == {5_000}
 
 
 def test_timers_wait_for_a_readers_frame_but_not_for_ever(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    receiver._reader_pumps = True  # so that the receive thread stays away
+    receiver._intake.reader_waits = True  # so that the receive thread stays away
     looks: list[float] = []
     monkeypatch.setattr(receiver, "_look_at_the_clock", looks.append)
-    monkeypatch.setattr(receiver, "_take_in", lambda: True)
+    monkeypatch.setattr(receiver._intake, "take_in", lambda: True)
     monkeypatch.setattr("udpstream.receiver._LATE_S", 100.0)
     monkeypatch.setattr("udpstream.receiver._LATE_FOR_READER_S", 200.0)
     for queued, late_s, looked in ((0, 150.0, 1), (1, 150.0, 0), (1, 250.0, 1)):
-        receiver._queue.extend([None] * queued)  # type: ignore[list-item]
+        receiver._intake.queue.extend([None] * queued)  # type: ignore[list-item]
         with receiver._pump_lock:
-            receiver._fed_s = time.monotonic()
-            receiver._tick_s = receiver._busy_s = receiver._fed_s - late_s
+            receiver._intake.fed_s = time.monotonic()
+            receiver._tick_s = receiver._busy_s = receiver._intake.fed_s - late_s
             looks.clear()
             receiver._pump(0.0)
         assert len(looks) == looked
-        receiver._queue.clear()
+        receiver._intake.queue.clear()
 
 
 def test_timers_wait_until_all_that_came_while_we_could_not_run_is_read(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    receiver._reader_pumps = True  # so that the receive thread stays away
+    receiver._intake.reader_waits = True  # so that the receive thread stays away
     looks: list[float] = []
     with receiver._pump_lock:
         monkeypatch.setattr(receiver, "_look_at_the_clock", looks.append)
         monkeypatch.setattr(receiver, "_wait_and_take_in", lambda _: None)
-        receiver._tick_s = receiver._busy_s = receiver._fed_s = 5.0
+        receiver._tick_s = receiver._busy_s = receiver._intake.fed_s = 5.0
         for fed_s in (900.0, 900.01, None, 900.015):
-            monkeypatch.setattr(receiver, "_take_in", lambda fed_s=fed_s: fed_s is not None)
-            receiver._fed_s = fed_s or receiver._fed_s
+            monkeypatch.setattr(receiver._intake, "take_in", lambda fed_s=fed_s: fed_s is not None)
+            receiver._intake.fed_s = fed_s or receiver._intake.fed_s
             if fed_s == 900.0:
                 receiver._busy_s = fed_s  # what ended the wait
             receiver._pump(0.0)
@@ -620,7 +619,7 @@ def test_a_frame_whose_rest_waits_in_the_socket_is_not_given_up(
 
         for row in datagrams[:10]:
             there.send(row)
-        assert until(lambda: receiver._core.next_timer() is not None)
+        assert until(lambda: receiver._intake.core.next_timer() is not None)
         monkeypatch.setattr(receiver._socket, "read", stopped_once)
         frame = receiver.read(timeout=5.0)
     assert frame is not None
@@ -659,8 +658,9 @@ def test_senders_are_told_when_datagrams_came_and_not_when_they_were_read() -> N
 
 
 def test_closing_ends_watching(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receiver._core, "expected", lambda: Expected(0.0, float("inf"), 5_000))
-    monkeypatch.setattr(receiver._core, "next_timer", lambda: None)
+    core = receiver._intake.core
+    monkeypatch.setattr(core, "expected", lambda: Expected(0.0, float("inf"), 5_000))
+    monkeypatch.setattr(core, "next_timer", lambda: None)
     reader = threading.Thread(target=receiver.read)
     reader.start()
     time.sleep(0.02)

@@ -6,13 +6,19 @@ small frame's last datagram to its reader 0.15 ms were spent waiting for memory.
 
 from __future__ import annotations
 
-import numpy as np
+from collections import deque
 
+import numpy as np
+from numpy.typing import NDArray
+
+from udpstream.adapters.batches import BatchReader, Read, coalesced
 from udpstream.core.pacing import STOCK_RECEIVE_BUFFER_BYTES
 from udpstream.core.packetize import Packetizer
 from udpstream.core.pool import BufferPool
-from udpstream.core.receiving import FrameArrived, ReceiverCore
-from udpstream.frame import Frame, frame_of
+from udpstream.core.receiving import ReceiverCore
+from udpstream.core.streams import Address
+from udpstream.frame import Frame
+from udpstream.intake import Intake
 from udpstream.protocol import DEFAULT_DATAGRAM_BYTES, Codec
 
 _SOURCE = ("127.0.0.1", 0)
@@ -21,22 +27,26 @@ _PAYLOAD = np.zeros(512 << 10, np.uint8)  # a larger frame takes so long that th
 
 
 class DryRun:
-    """A receiver core of its own, with a stream of its own."""
+    """An intake of its own, of one stream; its socket holds what is made up."""
 
     def __init__(self, pool: BufferPool) -> None:
         """Take frames into memory from there, so that it is in the caches for the next real one."""
         self._packetizer = Packetizer(epoch=0, datagram_bytes=DEFAULT_DATAGRAM_BYTES)
-        self._core = ReceiverCore(
+        core = ReceiverCore(
             wall_offset_s=0.0, receive_buffer_bytes=STOCK_RECEIVE_BUFFER_BYTES, pool=pool
         )
+        self._reader = BatchReader(self._receive)
+        self._intake = Intake(self, core, queue_frames=1, sinks=(), say=_ignore)
+        self._intake.reader_waits = True
+        self._waiting: deque[NDArray[np.uint8]] = deque()
         self._frames = 0
+        self.read = self._reader.read
 
-    def __call__(self, payload_bytes: int, now: float) -> Frame | None:
+    def __call__(self, payload_bytes: int) -> Frame | None:
         """Take a frame of about that size.
 
         Args:
             payload_bytes: at least 1.
-            now: seconds, never falling.
 
         Returns:
             The frame, for tests; None would be a fault.
@@ -45,10 +55,26 @@ class DryRun:
         sent = self._packetizer.packetize(payload, Codec.JPEG, (640, 480), self._frames, 0)
         self._frames += 1
         datagrams = sent.whole()
-        for part in datagrams[:_A_READ], datagrams[_A_READ:]:
-            self._core.feed(_SOURCE, part, 0, now)
+        self._waiting.extend(
+            datagrams[start : start + _A_READ] for start in range(0, len(datagrams), _A_READ)
+        )
+        while self._waiting and self._intake.take_in():
+            pass
         self._packetizer.reuse(sent)
-        for event in self._core.events():
-            if isinstance(event, FrameArrived):
-                return frame_of(event)
-        return None
+        return self._intake.pop()
+
+    def send(self, datagram: bytes, to: Address) -> None:
+        """Nobody is there."""
+
+    def _receive(self, rooms: tuple[memoryview], _ancillary_bytes: int) -> Read:
+        """What `recvmsg_into` would return."""
+        if not self._waiting:
+            raise BlockingIOError
+        datagrams = self._waiting.popleft()
+        room = np.frombuffer(rooms[0], np.uint8, datagrams.size)
+        room.reshape(datagrams.shape)[:] = datagrams
+        return datagrams.size, coalesced(datagrams.shape[1]), 0, _SOURCE
+
+
+def _ignore(_: str) -> None:
+    """Nothing is said of what is made up."""

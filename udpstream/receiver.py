@@ -6,27 +6,24 @@ import logging
 import math
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
-from udpstream.adapters.udp import DEFAULT_RECEIVE_BUFFER_BYTES, Batch, Offload, UdpReceiver
+from udpstream.adapters.udp import DEFAULT_RECEIVE_BUFFER_BYTES, Offload, UdpReceiver
 from udpstream.core.ledger import StreamReport
 from udpstream.core.pool import BufferPool
 from udpstream.core.probing import version_numbers
 from udpstream.core.reassembly import LATENCY_BUDGET_S
 from udpstream.core.receiving import (
-    Event,
     Expected,
-    FrameArrived,
-    Notice,
     ReceiverCore,
-    StreamEnded,
     Wire,
 )
 from udpstream.dry_run import DryRun
 from udpstream.errors import DatagramError, FrameError
-from udpstream.frame import Frame, Stream, frame_of
+from udpstream.frame import Frame, Stream
+from udpstream.intake import Intake
 from udpstream.protocol import (
     CLASSIC_SIZE_WH,
     DEFAULT_MAX_FRAME_BYTES,
@@ -44,10 +41,11 @@ _LATE_FOR_READER_S = 0.05  # or that holds a reader's frame each time; half a la
 # How long the socket may go unread when a reader has left with a frame: a stock buffer holds
 # two bursts of a paced sender, 1.5 ms apart, and at 30 fps the next is not due so soon.
 _HAND_BACK_S = 0.003
-_DRY_RUN_S = 0.3e-3  # what a dry run takes when the caches are cold
-_COLD_S = 2e-3  # a processor that has slept for so long may have lost them
+_DRY_RUN_S = 0.6e-3  # what a dry run takes when the caches are cold
+# How soon a processor that shares its caches with others begins to lose what is in them: after
+# 0.2 ms a frame took 1.3 times as long as at once, after 0.8 ms 2.5 times, on a virtual machine.
+_FORGETS_S = 0.3e-3
 _STOP_S = 0.1  # how long the receive thread may take to see that it should stop
-_MAX_ENDED_REPORTS = 256
 
 _log = logging.getLogger("udpstream")
 
@@ -103,9 +101,6 @@ class Receiver:
         """
         from udpstream import __version__  # late: the package knows this module
 
-        self.skipped = 0
-        """Frames that left the queue unread, because the reader was too slow."""
-
         if wire not in {"auto", "indexed", "classic"}:
             raise DatagramError(f"'{wire}' is no wire of this link: give auto, indexed or classic")
         if queue_frames < 0 or max_frame_bytes < 1 or not 0 < latency_budget_s < math.inf:
@@ -114,14 +109,13 @@ class Receiver:
                 f"latency budget of {latency_budget_s} s: give 0 or more, 1 or more, more than 0"
             )
         self._sinks = tuple(sinks)
-        self._say = say
         classic = ClassicGeometry(classic_size_wh)
         self._socket = UdpReceiver(
             host, port, receive_buffer_bytes=receive_buffer_bytes, offload=offload
         )
         self._wall_offset_s = time.time() - time.monotonic()
         pool = BufferPool()
-        self._core = ReceiverCore(
+        core = ReceiverCore(
             wall_offset_s=self._wall_offset_s,
             receive_buffer_bytes=self._socket.receive_buffer_bytes,
             wire=wire,
@@ -132,22 +126,16 @@ class Receiver:
             pool=pool,
         )
         self._dry_run = DryRun(pool)
-        self._core_lock = threading.Lock()  # who pumps, and who asks for reports
+        self._intake = Intake(self._socket, core, queue_frames=queue_frames, sinks=sinks, say=say)
         self._pump_lock = threading.Lock()  # who reads the socket
-        self._reader_pumps = False  # a reader waits in the socket, and wants the pump lock
         self._thread_pumps = False  # the receive thread does
         self._pumper: int | None = None  # which thread holds the pump lock
-        self._batches: Iterator[Batch] = iter(())  # of the latest read, not fed yet
         self._tick_s = self._report_s = time.monotonic()
         self._timer_s = math.inf  # when the core has something to do next
-        self._fed_s = self._tick_s  # when datagrams were fed last
         self._busy_s = self._tick_s  # when they were fed first after a wait
         self._empty_s = self._tick_s  # when the socket was empty last
-        self._ended: deque[StreamReport] = deque(maxlen=_MAX_ENDED_REPORTS)
-        self._queue: deque[Frame] = deque(maxlen=queue_frames)
-        self._readable = threading.Condition()
         self._closing = threading.Event()
-        self._done = False  # guarded by _readable
+        self._done = False  # guarded by the intake's condition
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="udpstream-receiver", daemon=True)
         self._thread.start()
@@ -175,11 +163,16 @@ class Receiver:
     @property
     def dropped(self) -> Counter[str]:
         """Datagrams that no stream took, by reason, and those the kernel had no room for."""
-        with self._core_lock:
-            dropped = self._core.dropped.copy()
+        with self._intake.lock:
+            dropped = self._intake.core.dropped.copy()
         dropped["kernel"] = self._socket.kernel_dropped
         dropped["truncated"] = self._socket.truncated
         return dropped
+
+    @property
+    def skipped(self) -> int:
+        """Frames that left the queue unread, because the reader was too slow."""
+        return self._intake.skipped
 
     @property
     def error(self) -> BaseException | None:
@@ -203,14 +196,14 @@ class Receiver:
         Raises:
             Exception: whatever ended the receive thread, a sink's error say.
         """
-        frame = self._pop()
+        frame = self._intake.pop()
         if frame is None:
             until_s = math.inf if timeout is None else time.monotonic() + timeout
             if self._sinks:  # they are called on the receive thread, and on no other
                 self._await_frame(until_s)
             else:
                 self._receive_frame(until_s)
-            frame = self._pop()
+            frame = self._intake.pop()
         if frame is None and self._error is not None:
             raise self._error
         return frame
@@ -222,13 +215,13 @@ class Receiver:
 
     def reports(self) -> list[StreamReport]:
         """The books of all streams so far: the ended ones first, then the live ones."""
-        with self._core_lock:
-            return [*self._ended, *self._core.reports()]
+        with self._intake.lock:
+            return [*self._intake.ended, *self._intake.core.reports()]
 
     def live_reports(self) -> list[StreamReport]:
         """The books of the streams that have not ended."""
-        with self._core_lock:
-            return self._core.reports()
+        with self._intake.lock:
+            return self._intake.core.reports()
 
     def send_result(self, stream: Stream, result: Result) -> bool:
         """Tell a stream's sender what is said of one of its frames; on any thread.
@@ -244,8 +237,8 @@ class Receiver:
         Raises:
             DatagramError: a field does not fit its place on the wire.
         """
-        with self._core_lock:  # which the socket is not closed before: then no stream is live
-            addressed = self._core.address_result(stream, result, time.monotonic())
+        with self._intake.lock:  # which the socket is not closed before: then no stream is live
+            addressed = self._intake.core.address_result(stream, result, time.monotonic())
             if addressed is not None:
                 self._socket.send(*addressed)
         return addressed is not None
@@ -267,17 +260,11 @@ class Receiver:
 
     # -- reading --------------------------------------------------------------
 
-    def _pop(self) -> Frame | None:
-        try:
-            return self._queue.popleft()
-        except IndexError:
-            return None
-
     def _await_frame(self, until_s: float) -> None:
         """Wait until the receive thread has a frame."""
         wait_s = None if until_s == math.inf else max(until_s - time.monotonic(), 0.0)
-        with self._readable:
-            self._readable.wait_for(lambda: self._queue or self._done, wait_s)
+        with self._intake.readable:
+            self._intake.readable.wait_for(lambda: self._intake.queue or self._done, wait_s)
 
     def _receive_frame(self, until_s: float) -> None:
         """Do the receive thread's work in the caller's own, until there is a frame.
@@ -287,18 +274,18 @@ class Receiver:
         the receive thread steps aside while a reader waits, and takes over again when the
         reader has been away for `_HAND_BACK_S`.
         """
-        self._reader_pumps = True
+        self._intake.reader_waits = True
         if self._thread_pumps:
             self._socket.wake()
         try:
             left_s = 0.0
-            while left_s >= 0 and not (self._queue or self._done or self._closing.is_set()):
+            while left_s >= 0 and not (self._intake.queue or self._done or self._closing.is_set()):
                 left_s = until_s - time.monotonic()
                 wait_s = min(max(left_s, 0.0), _STOP_S)
                 if not self._pump_lock.acquire(timeout=wait_s):
                     continue
                 try:
-                    if not (self._queue or self._closing.is_set()):  # else it may be closed
+                    if not (self._intake.queue or self._closing.is_set()):  # else it may be closed
                         self._pump(wait_s)
                 finally:
                     self._pump_lock.release()
@@ -307,7 +294,7 @@ class Receiver:
             self._closing.set()
             raise
         finally:
-            self._reader_pumps = False
+            self._intake.reader_waits = False
 
     # -- the receive thread, or a reader in its place -----------------------------
 
@@ -316,27 +303,24 @@ class Receiver:
             while not self._closing.is_set():
                 with self._pump_lock:
                     self._thread_pumps = True
-                    if not self._reader_pumps:
+                    if not self._intake.reader_waits:
                         self._pump(_STOP_S)
                     self._thread_pumps = False
-                while self._reader_pumps and not self._closing.wait(_HAND_BACK_S):
+                while self._intake.reader_waits and not self._closing.wait(_HAND_BACK_S):
                     pass
         except BaseException as error:  # noqa: BLE001 - read() raises it in its caller's thread
             self._error = error
             self._closing.set()
         try:
             with self._pump_lock:
-                with self._core_lock:
-                    self._core.close(time.monotonic())
-                    events = self._take_events()
-                self._carry_out(events)
+                self._intake.close()
         except BaseException as error:  # noqa: BLE001
             self._error = self._error or error
         finally:
             self._socket.close()
-            with self._readable:
+            with self._intake.readable:
                 self._done = True
-                self._readable.notify_all()
+                self._intake.readable.notify_all()
 
     def _pump(self, most_wait_s: float) -> None:
         """Take in what waits in the socket, or wait for it; with the pump lock held."""
@@ -345,13 +329,13 @@ class Receiver:
             # What waits in the socket comes first: it may be what a timer would ask for. So no
             # timer sees a later time than that: this process may be stopped at any moment.
             begun_s = time.monotonic()
-            if not self._take_in():
+            if not self._intake.take_in():
                 self._look_at_the_clock(begun_s)
                 self._empty_s = begun_s
                 self._wait_and_take_in(most_wait_s)
-                self._busy_s = self._fed_s
-            elif self._fed_s >= max(self._tick_s, self._busy_s) + self._patience_s():
-                self._look_at_the_clock(self._fed_s)
+                self._busy_s = self._intake.fed_s
+            elif self._intake.fed_s >= max(self._tick_s, self._busy_s) + self._patience_s():
+                self._look_at_the_clock(self._intake.fed_s)
         finally:
             self._pumper = None
 
@@ -360,18 +344,18 @@ class Receiver:
         arrived_at = self._socket.arrived_at()
         if arrived_at is None:
             return 0.0
-        read_at = time.time() - (time.monotonic() - self._fed_s)
+        read_at = time.time() - (time.monotonic() - self._intake.fed_s)
         # It came after the socket was empty, whatever the wall clock has done meanwhile.
-        return min(max(read_at - arrived_at, 0.0), max(self._fed_s - self._empty_s, 0.0))
+        return min(max(read_at - arrived_at, 0.0), max(self._intake.fed_s - self._empty_s, 0.0))
 
     def _patience_s(self) -> float:
         """How much longer timers wait, now that something has come."""
-        return _LATE_FOR_READER_S if self._queue and self._reader_pumps else _LATE_S
+        return _LATE_FOR_READER_S if self._intake.queue and self._intake.reader_waits else _LATE_S
 
     def _wait_and_take_in(self, most_wait_s: float) -> None:
-        with self._core_lock:
-            timer_s = self._core.next_timer()
-            expected = None if self._thread_pumps else self._core.expected()
+        with self._intake.lock:
+            timer_s = self._intake.core.next_timer()
+            expected = None if self._thread_pumps else self._intake.core.expected()
         self._timer_s = math.inf if timer_s is None else timer_s
         until_s = min(time.monotonic() + most_wait_s, self._timer_s)
         if expected is None or not self._watch_and_take_in(expected, until_s):
@@ -379,112 +363,44 @@ class Receiver:
 
     def _sleep_and_take_in(self, until_s: float) -> bool:
         wait_s = max(until_s - time.monotonic(), 0.0)
-        return self._socket.wait(wait_s) and self._take_in()
+        return self._socket.wait(wait_s) and self._intake.take_in()
 
     def _watch_and_take_in(self, expected: Expected, until_s: float) -> bool:
         """Look for a frame without sleeping, from when to when it is expected.
 
         It spares a waiting reader 0.05 ms: a thread that sleeps has to be woken, on a processor
-        that has fallen asleep as well. What that has forgotten is brought back before.
+        that has fallen asleep as well. What that has forgotten is brought back meanwhile.
         """
         now_s = time.monotonic()
         if expected.from_at >= until_s or expected.to_at <= now_s:
             return False
         awake_s = expected.from_at - _DRY_RUN_S
-        if awake_s > now_s:
-            if self._sleep_and_take_in(awake_s) or time.monotonic() < awake_s:
-                return True  # something came, or it was woken
-            woken_s = time.monotonic()
-            if now_s + _COLD_S <= woken_s < expected.from_at:  # else it is warm, or it is late
-                self._dry_run(expected.payload_bytes, woken_s)
+        if awake_s > now_s and (self._sleep_and_take_in(awake_s) or time.monotonic() < awake_s):
+            return True  # something came, or it was woken
         to_s = min(expected.to_at, until_s)
-        while time.monotonic() < to_s and not self._closing.is_set():
-            if self._take_in():
+        rehearse_s = now_s
+        while (now_s := time.monotonic()) < to_s and not self._closing.is_set():
+            if self._intake.take_in():
                 return True
+            if now_s >= rehearse_s:
+                self._dry_run(expected.payload_bytes)
+                rehearse_s = time.monotonic() + _FORGETS_S
         return False
-
-    def _take_in(self) -> bool:
-        """Feed the core all that waits in the socket, and carry out what comes of it.
-
-        A reader that waits gets its frame before anything else is done. The rest of that
-        read is fed the next time: it has left the socket already.
-        """
-        if self._feed():
-            return True
-        self._batches = self._socket.read()
-        return self._feed()
-
-    def _feed(self) -> bool:
-        """Feed the core the batches of the latest read; return whether there were any."""
-        came = False
-        for batch in self._batches:
-            came = True
-            with self._core_lock:
-                fed_s = self._fed_s = time.monotonic()
-                self._core.feed(batch.source, batch.datagrams, batch.kernel_dropped, fed_s)
-                if not self._core.has_news:
-                    continue
-                events = self._take_events()
-            self._carry_out(events)
-            del events  # the next frame can have this one's place, which is in the cache
-            if self._queue and self._reader_pumps:
-                break
-        return came
 
     def _look_at_the_clock(self, now_s: float) -> None:
         """Do what is due by time, and not by what comes."""
         if now_s >= min(self._tick_s, self._timer_s):
             self._tick_s = now_s + _TICK_S
             self._timer_s = math.inf  # looked up again before the next wait
-            with self._core_lock:
-                self._core.waiting = len(self._queue)
-                self._core.note_lag(self._fed_s, self._lag_s())
-                self._core.handle_timer(now_s)
-                events = self._take_events()
-            self._carry_out(events)
+            self._intake.handle_timer(now_s, self._lag_s())
         if now_s >= self._report_s:
             self._report_s = now_s + _REPORT_PERIOD_S
             self._report()
 
-    def _take_events(self) -> list[Event]:
-        """What the core has brought about; to be called with the lock that it came about in.
-
-        So a stream is among the live or the ended ones, whenever somebody asks for reports.
-        """
-        events = self._core.events()
-        for event in events:
-            if isinstance(event, StreamEnded):
-                self._ended.append(event.report)
-        return events
-
-    def _carry_out(self, events: list[Event]) -> None:
-        """Hand on what the core has brought about."""
-        for event in events:
-            match event:
-                case FrameArrived():
-                    self._deliver(event)
-                case StreamEnded(report):
-                    for sink in self._sinks:
-                        sink.ended(report.stream, report)
-                case Notice(text):
-                    self._say(text)
-        for datagram, address in self._core.datagrams_to_send():
-            self._socket.send(datagram, address)
-
-    def _deliver(self, event: FrameArrived) -> None:
-        frame = frame_of(event)
-        for sink in self._sinks:
-            sink.deliver(frame)
-        self.skipped += 0 < len(self._queue) == self._queue.maxlen
-        self._queue.append(frame)
-        if self._sinks:
-            with self._readable:
-                self._readable.notify()
-
     def _report(self) -> None:
         if self._sinks:
-            with self._core_lock:
-                reports = self._core.reports()
+            with self._intake.lock:
+                reports = self._intake.core.reports()
             for report in reports:
                 for sink in self._sinks:
                     sink.update(report)

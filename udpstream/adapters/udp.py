@@ -15,38 +15,38 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from udpstream.adapters.address import Endpoint, resolve
+from udpstream.adapters.batches import LARGEST_READ_BYTES, Batch, BatchReader, Read
+from udpstream.adapters.udp_numbers import (
+    DONTWAIT,
+    EARLIER,
+    NO_SEGMENTS,
+    PASSING,
+    SIOCGSTAMPNS,
+    SO_RCVBUFFORCE,
+    SO_RXQ_OVFL,
+    SOL_UDP,
+    TOLD,
+    UDP_GRO,
+    UDP_SEGMENT,
+)
 from udpstream.core.streams import Address
 from udpstream.errors import AddressError
 
 Offload: TypeAlias = Literal["auto", "on", "off"]
-_Ancillary: TypeAlias = list[tuple[int, int, bytes]]
-_Read: TypeAlias = tuple[int, _Ancillary, int, Address]  # as `recvmsg_into` returns it
 
 if sys.platform == "linux":
     import fcntl
 
-# linux/udp.h, asm-generic/socket.h and sockios.h; Python's socket module does not name them.
-_SOL_UDP = 17
-_UDP_SEGMENT = 103
-_UDP_GRO = 104
-_SO_RXQ_OVFL = 40
-_SO_RCVBUFFORCE = 33
-_SIOCGSTAMPNS = 0x8907
 _MAX_SEGMENTS = 64  # UDP_MAX_SEGMENTS before Linux 6.9, which took 128
 _MAX_SEND_BYTES = 65_000  # below 65,535 less IP, IPv6 and UDP headers
-_LARGEST_READ_BYTES = 1 << 16  # a GRO read needs this much room, or it truncates
-
-# A few reads are taken together, so that numpy's cost a call is shared; more would fall
-# out of the L2 cache between the kernel's copy and ours.
-_ROOM_BYTES = 4 * _LARGEST_READ_BYTES
 _SELECT_FILES = 1 << 10  # FD_SETSIZE
-_MOST_READS = 256  # at a time: a flood of tiny datagrams must not keep the reader from its timers
+_TIMESPEC = struct.Struct("@ll")
 
 DEFAULT_RECEIVE_BUFFER_BYTES = 64 << 20  # holds a raw 4K frame that is sent at once
 _SEND_BUFFER_BYTES = 1 << 20  # small, so that what waits in it adds little latency
@@ -82,7 +82,7 @@ class UdpSender:
             ) from error
         self._poll = _poller(self._socket.fileno())
         self._segment_bytes = 0
-        self._may_segment = offload != "off" and _takes(self._socket, _UDP_SEGMENT, 0)
+        self._may_segment = offload != "off" and _takes(self._socket, UDP_SEGMENT, 0)
         if offload == "on" and not self._may_segment:
             self._socket.close()
             raise AddressError(
@@ -133,15 +133,15 @@ class UdpSender:
     def receive(self) -> bytes | None:
         """A datagram that came back, or None if none waits."""
         while True:
-            if not _DONTWAIT and not self._poll(0.0):
+            if not DONTWAIT and not self._poll(0.0):
                 return None
             try:
-                return self._socket.recv(_LARGEST_READ_BYTES, _DONTWAIT)
+                return self._socket.recv(LARGEST_READ_BYTES, DONTWAIT)
             except BlockingIOError:
                 return None
             except OSError as error:
                 # Nobody listens there (yet), or a firewall or router refuses: ICMP told so.
-                if error.errno not in _TOLD:
+                if error.errno not in TOLD:
                     raise
 
     def close(self) -> None:
@@ -160,9 +160,9 @@ class UdpSender:
         try:
             self._socket.send(data)
         except OSError as error:
-            if error.errno in _EARLIER and tries < 2:
+            if error.errno in EARLIER and tries < 2:
                 return self._send(data, tries + 1)  # that told of one before; this has not left
-            if self._segment_bytes and error.errno in _NO_SEGMENTS:
+            if self._segment_bytes and error.errno in NO_SEGMENTS:
                 # The route's MTU is below the datagram, or its device cannot.
                 self._may_segment = False
                 self._set_segment(0)
@@ -170,7 +170,7 @@ class UdpSender:
             if error.errno == errno.EMSGSIZE and not tries:
                 return self._send(data, 1)  # a router told of its MTU; now the kernel can cut
             # A full queue, or a link that is down: what is lost there is counted there.
-            if error.errno not in _PASSING:
+            if error.errno not in PASSING:
                 raise AddressError(self._send_problem(error, memoryview(data).nbytes)) from error
         return True
 
@@ -182,7 +182,7 @@ class UdpSender:
     def _set_segment(self, size: int) -> bool:
         if size != self._segment_bytes:
             try:
-                self._socket.setsockopt(_SOL_UDP, _UDP_SEGMENT, size)
+                self._socket.setsockopt(SOL_UDP, UDP_SEGMENT, size)
             except OSError:
                 self._may_segment = False
                 return False
@@ -197,29 +197,12 @@ class UdpSender:
             self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
 
 
-class Batch(NamedTuple):
-    """Datagrams of one size from one source, in the order in which they came.
-
-    Attributes:
-        source: their address.
-        datagrams: `(n, D)` uint8, a view that the next read overwrites.
-        kernel_dropped: datagrams of whatever source that had found no room before the
-            first of these came; between them, none was dropped.
-    """
-
-    source: Address
-    datagrams: NDArray[np.uint8]
-    kernel_dropped: int
-
-
 class UdpReceiver:
     """A bound socket that hands over all that waits in it.
 
     Attributes:
         endpoint: where it is bound, with the port that the kernel chose for port 0.
         receive_buffer_bytes: what the kernel granted, in its own accounting.
-        kernel_dropped: datagrams that found no room in that buffer, so far.
-        truncated: datagrams that were empty, or larger than any of ours can be.
     """
 
     def __init__(
@@ -247,14 +230,12 @@ class UdpReceiver:
             raise AddressError(
                 f"a receive buffer of {receive_buffer_bytes} bytes: give 1 to 2,147,483,647"
             )
-        self.kernel_dropped = 0
-        self.truncated = 0
         wanted = resolve(host, port, passive=True)
         self._socket = socket.socket(wanted.family, socket.SOCK_DGRAM)
         try:
             self._bind(wanted)
             self.receive_buffer_bytes = self._ask_for_buffer(receive_buffer_bytes)
-            self.coalesces = offload != "off" and _takes(self._socket, _UDP_GRO, 1)
+            self.coalesces = offload != "off" and _takes(self._socket, UDP_GRO, 1)
             if offload == "on" and not self.coalesces:
                 raise AddressError(
                     "receive offload (UDP_GRO) is not to be had on this system: use --offload auto"
@@ -263,7 +244,7 @@ class UdpReceiver:
             self._socket.close()
             raise
         if sys.platform == "linux":
-            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
             self.arrived_at()  # who asks for the first time gets nothing, but for the next
         self._socket.setblocking(False)
         self._woken, self._waker = socket.socketpair()
@@ -272,13 +253,17 @@ class UdpReceiver:
         self._only_socket = [self._socket.fileno()]
         self._poll = _poller(self._socket.fileno(), self._woken.fileno())
         self.endpoint = Endpoint(wanted.family, self._socket.getsockname())
-        self._room = np.empty(_ROOM_BYTES, np.uint8)
-        self._room_view = self._room.data
-        self._receive: Callable[[tuple[memoryview], int], _Read] = getattr(
-            self._socket, "recvmsg_into", self._receive_plain
-        )
-        self._ancillary: _Ancillary = []  # of the latest read, and what it said:
-        self._segment_bytes = 0
+        self._reader = BatchReader(getattr(self._socket, "recvmsg_into", self._receive_plain))
+
+    @property
+    def kernel_dropped(self) -> int:
+        """Datagrams that found no room in the receive buffer, so far."""
+        return self._reader.kernel_dropped
+
+    @property
+    def truncated(self) -> int:
+        """Datagrams that were empty, or larger than any of ours can be, so far."""
+        return self._reader.truncated
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until something can be read; False if nothing came in time, or `wake` did."""
@@ -297,44 +282,8 @@ class UdpReceiver:
             self._waker.send(b"!")
 
     def read(self) -> Iterator[Batch]:
-        """What waits in the socket, as far as the room goes.
-
-        Datagrams of one size from one source that follow each other, with no drop between,
-        come as one batch, however many reads it took. Take each batch before asking for the
-        next.
-        """
-        source: Address | None = None  # of the batch that is being gathered
-        size = start = end = 0
-        dropped = self.kernel_dropped
-        before: _Read | None = None
-        for _ in range(_MOST_READS):
-            got = self._read_into(self._room_view[end : end + _LARGEST_READ_BYTES])
-            if got is None:
-                break
-            if got == before and end > start:  # nearly always: a full read like the one before
-                end += got[0]
-                continue
-            nbytes, ancillary, flags, sender = got
-            if not nbytes or flags & _TRUNCATED:
-                self.truncated += 1
-                continue
-            before = got
-            if ancillary != self._ancillary:
-                self._note(ancillary)
-            sent_size = self._segment_bytes or nbytes
-            if sent_size != size or sender != source or self.kernel_dropped != dropped:
-                if end > start:
-                    yield from self._batches(source, start, end, size, dropped)
-                source, size, start, dropped = sender, sent_size, end, self.kernel_dropped
-            end += nbytes
-            # A shorter datagram can only be the last of a coalesced read, and a coalesced read
-            # with room for more was a burst's last: use it before looking for the next.
-            burst_ends = self._segment_bytes > 0 and nbytes < _LARGEST_READ_BYTES - 2 * size
-            if nbytes % size or burst_ends:
-                yield from self._batches(source, start, end, size, dropped)
-                start = end
-        if end > start:
-            yield from self._batches(source, start, end, size, dropped)
+        """What waits in the socket, as `BatchReader.read` tells."""
+        return self._reader.read()
 
     def arrived_at(self) -> float | None:
         """When the kernel got the datagram that was read last, in Unix time; None if unknown.
@@ -345,7 +294,7 @@ class UdpReceiver:
         if sys.platform == "linux":
             with contextlib.suppress(OSError):  # there was none yet
                 seconds, nanoseconds = _TIMESPEC.unpack(
-                    fcntl.ioctl(self._socket.fileno(), _SIOCGSTAMPNS, bytes(_TIMESPEC.size))
+                    fcntl.ioctl(self._socket.fileno(), SIOCGSTAMPNS, bytes(_TIMESPEC.size))
                 )
                 return float(seconds + nanoseconds * 1e-9)
         return None
@@ -360,46 +309,10 @@ class UdpReceiver:
         for each in (self._socket, self._woken, self._waker):
             each.close()
 
-    def _batches(
-        self, source: Address | None, start: int, end: int, size: int, dropped: int
-    ) -> Iterator[Batch]:
-        """What was gathered: datagrams of one size, and a shorter one if there is a rest."""
-        assert source is not None
-        rest = (end - start) % size
-        if end - rest > start:
-            yield Batch(source, self._room[start : end - rest].reshape(-1, size), dropped)
-        if rest:
-            yield Batch(source, self._room[end - rest : end].reshape(1, rest), dropped)
-
-    def _read_into(self, room: memoryview) -> _Read | None:
-        """One system call that reads something; None if nothing waits, or the room is too small."""
-        if len(room) < _LARGEST_READ_BYTES:
-            return None
-        for _ in range(_MOST_READS):
-            try:
-                return self._receive((room,), _ANCILLARY_BYTES)
-            except BlockingIOError:
-                return None
-            except OSError as error:
-                if error.errno not in _TOLD:  # an answer of ours found nobody
-                    raise
-        return None
-
-    def _receive_plain(self, rooms: tuple[memoryview], _ancillary_bytes: int) -> _Read:
+    def _receive_plain(self, rooms: tuple[memoryview], _ancillary_bytes: int) -> Read:
         """What `recvmsg_into` does, where there is none."""
         nbytes, sender = self._socket.recvfrom_into(rooms[0])
         return nbytes, [], 0, sender
-
-    def _note(self, ancillary: _Ancillary) -> None:
-        """Take what the kernel adds to a read: the size of a datagram, and its drops so far."""
-        self._ancillary = ancillary
-        self._segment_bytes = 0
-        for _, kind, value in ancillary:
-            if kind == _UDP_GRO:
-                self._segment_bytes = int.from_bytes(value[:4], sys.byteorder)
-            elif kind == _SO_RXQ_OVFL:  # 32 bits
-                dropped = int.from_bytes(value[:4], sys.byteorder)
-                self.kernel_dropped += (dropped - self.kernel_dropped) % (1 << 32)
 
     def _bind(self, wanted: Endpoint) -> None:
         try:
@@ -437,7 +350,7 @@ class UdpReceiver:
         asked = wanted_bytes // 2 if sys.platform == "linux" else wanted_bytes
         if sys.platform == "linux":
             try:  # past net.core.rmem_max, where we may
-                self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, asked)
+                self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, asked)
                 asked = 0
             except OSError:
                 pass
@@ -455,7 +368,7 @@ def _takes(udp: socket.socket, option: int, value: int) -> bool:
     if sys.platform != "linux":
         return False
     try:
-        udp.setsockopt(_SOL_UDP, option, value)
+        udp.setsockopt(SOL_UDP, option, value)
     except OSError:
         return False
     return True
@@ -478,18 +391,3 @@ def _poller(*files: int) -> Callable[[float], list[int]]:
     for file in files:
         poll.register(file, select.POLLIN)
     return lambda timeout_s: [file for file, _ in poll.poll(math.ceil(timeout_s * 1e3))]
-
-
-_TIMESPEC = struct.Struct("@ll")
-_ANCILLARY_BYTES = 64  # room for the two that we asked for
-_DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
-_TRUNCATED = int(getattr(socket, "MSG_TRUNC", 0))  # as an IntFlag, each `&` takes 1.5 us
-_NOBODY_THERE = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
-# What may be told of a datagram that left before: by ICMP, or by this machine's own rules.
-_EARLIER = _NOBODY_THERE | {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN,
-                            errno.ENETDOWN, errno.ENETRESET, errno.ENOPROTOOPT, errno.EPROTO,
-                            errno.EACCES, errno.EPERM}  # fmt: skip
-_TOLD = _EARLIER | {errno.EMSGSIZE}
-_NO_SEGMENTS = frozenset({errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.EOPNOTSUPP})
-_PASSING = _NOBODY_THERE | {errno.ENOBUFS, errno.EAGAIN, errno.ENETUNREACH, errno.EHOSTUNREACH,
-                            errno.ENETDOWN, errno.EHOSTDOWN, errno.EPERM}  # fmt: skip
