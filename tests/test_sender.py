@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tests.classic_send import picture as classic_picture
 from tests.test_receiver import free_port, picture, until
 from udpstream import AddressError, Codec, FrameError, Receiver, Sender
-from udpstream.errors import UdpStreamError
+from udpstream.errors import ParityError, UdpStreamError
 from udpstream.protocol import (
     Ask,
     Bye,
@@ -33,6 +33,7 @@ from udpstream.protocol import (
     parse_control,
     parse_frame_header,
 )
+from udpstream.sender import Parity
 
 
 class Ear:
@@ -338,6 +339,13 @@ def test_settings_that_cannot_be(settings: dict[str, Any], said: str) -> None:
 def test_options_that_cannot_be(options: dict[str, Any], reason: str) -> None:
     with pytest.raises(FrameError, match=reason):
         Sender("127.0.0.1", 9, **options)
+
+
+@pytest.mark.parametrize("fec", ["auto", "off", 0.0])
+def test_the_classic_wire_takes_each_word_for_no_parity(ear: Ear, fec: Parity) -> None:
+    Sender("127.0.0.1", ear.port, wire="classic", codec="raw", fec=fec).close()
+    with pytest.raises(ParityError, match="the classic wire carries no parity"):
+        Sender("127.0.0.1", ear.port, wire="classic", codec="raw", fec=10.0)
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", ""])

@@ -115,6 +115,15 @@ def test_a_recordings_files_and_what_is_not_in_them(tmp_path: Path) -> None:
     ]
 
 
+def test_a_recording_of_nothing_names_no_file(tmp_path: Path) -> None:
+    missed = {"queue_full": 0, "bad_picture": 0, "no_slot": 0, "not_writable": 61}
+    recording = RecordingSummary(tmp_path, make_stream(), ("output.avi",), 0, missed, "full", True)
+    assert recording_summary(recording) == [
+        "  recorded  nothing",
+        "            61 frames not written (not writable 61)",
+    ]
+
+
 def test_results_and_messages_go_to_different_places(capsys: pytest.CaptureFixture[str]) -> None:
     print_lines(["a result", "[not markup]"])
     say("a message of " + 20 * "more than eighty columns ")

@@ -124,7 +124,7 @@ class Sender:
         Raises:
             AddressError: the host is unknown or cannot be reached.
             FrameError: quality, codec or datagram size are not to be had.
-            ParityError: so much parity is not.
+            ParityError: so much parity is not, or none on that wire.
         """
         if codec not in {each.value for each in Codec}:
             raise FrameError(f"'{codec}' is no codec of this link: give jpeg or raw")
@@ -136,6 +136,11 @@ class Sender:
             raise FrameError(
                 f"the classic wire carries raw pictures only, not {codec}: "
                 "send raw, or on the indexed wire"
+            )
+        if wire == "classic" and not isinstance(fec, str) and fec:
+            raise ParityError(
+                f"the classic wire carries no parity, and {fec:g} % of it is asked for: "
+                "leave that out, or send on the indexed wire"
             )
         self.stats = SenderStats()
         self._codec = Codec(codec)

@@ -77,9 +77,7 @@ class UdpSender:
             self._socket.connect(self.endpoint.sockaddr)
         except OSError as error:
             self._socket.close()
-            raise AddressError(
-                f"no way to {self.endpoint}: {error.strerror}. Check the network of this machine."
-            ) from error
+            raise AddressError(f"no way to {self.endpoint}: {_reason(error)}") from error
         self._poll = _poller(self._socket.fileno())
         self._segment_bytes = 0
         self._may_segment = offload != "off" and _takes(self._socket, UDP_SEGMENT, 0)
@@ -372,6 +370,16 @@ def _takes(udp: socket.socket, option: int, value: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _reason(error: OSError) -> str:
+    """Why a socket cannot be connected, and what to do."""
+    if error.errno == errno.EACCES:  # nothing leaves yet that a rule could refuse
+        return (
+            "a broadcast address is for none in particular. Name one machine, or a multicast "
+            "group such as 239.255.0.1."
+        )
+    return f"{error.strerror}. Check the network of this machine."
 
 
 def _check_offload(offload: str) -> None:

@@ -92,6 +92,7 @@ class _RawCodec(StrEnum):
 
 
 _LIMITS = Limits()
+_RECORDINGS = Path("recordings")
 
 _Seconds = Annotated[
     float | None, typer.Option(min=0.0, metavar="S", help="Stop after so many seconds.")
@@ -258,8 +259,13 @@ def _receive(
         _Display, typer.Option(help="Windows: auto where there is a screen.")
     ] = _Display.auto,
     record: Annotated[
-        Path, typer.Option(metavar="DIR", help="Record each stream to a folder in here.")
-    ] = Path("recordings"),
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            show_default=str(_RECORDINGS),
+            help="Record each stream to a folder in here.",
+        ),
+    ] = None,
     no_record: Annotated[bool, typer.Option("--no-record", help="Do not record.")] = False,
     record_raw: Annotated[
         _RawCodec, typer.Option(help="Record raw pictures as mjpeg, or as ffv1: lossless.")
@@ -320,12 +326,15 @@ def _receive(
     """Receive cameras: show them, record them, score who dances."""
     from udpstream.cli.receiving import ReceiveOptions, receive
 
+    if no_record and record is not None and score is None:  # where there is one, it goes there
+        raise typer.BadParameter(f"--no-record, and --record {record}: give one of the two")
+    directory = record or _RECORDINGS
     receive(
         ReceiveOptions(
             address=address,
             wire=wire.value,
             size_wh=size.wh,
-            record=None if no_record else record,
+            record=None if no_record else directory,
             record_raw_as=record_raw.value,
             display=display.value,
             receive_buffer_bytes=receive_buffer,
@@ -345,7 +354,7 @@ def _receive(
                 model=model,
                 overlay=overlay,
             ),
-            score_to=record,
+            score_to=directory,
         )
     )
 

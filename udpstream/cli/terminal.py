@@ -225,10 +225,12 @@ def stream_summary(
 
 def recording_summary(recording: RecordingSummary) -> list[str]:
     """A recording in a line for each file, and one for what is not in them."""
-    paths = [recording.path / name for name in recording.files]
+    paths = [recording.path / name for name in recording.files if recording.frames_written]
     lines = [
         f"  recorded  {path}{'' if path.exists() else ', which somebody removed'}" for path in paths
     ]
+    if not lines:
+        lines = ["  recorded  nothing"]
     missed = {reason: n for reason, n in recording.frames_not_written.items() if n}
     if missed:
         reasons = ", ".join(f"{reason.replace('_', ' ')} {n:,}" for reason, n in missed.items())
