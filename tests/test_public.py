@@ -28,6 +28,12 @@ def test_what_is_public_is_documented() -> None:
                 assert value.__doc__, f"{name}.{attribute}"
 
 
+def test_what_is_public_is_listed_and_the_rest_is_an_error() -> None:
+    assert set(udpstream.__all__) <= set(dir(udpstream))
+    with pytest.raises(AttributeError, match="has no attribute 'Camera'"):
+        udpstream.Camera  # noqa: B018
+
+
 def test_the_version_is_a_version() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", udpstream.__version__)
 
@@ -38,7 +44,16 @@ def test_importing_loads_no_more_than_it_needs() -> None:
         [sys.executable, "-c", script], check=True, capture_output=True, text=True
     ).stdout.split()
     adapters = {f"udpstream.adapters.{name}" for name in ("avi", "recorder", "screen", "window")}
-    assert not {"av", "mediapipe", "typer", "rich", "udpstream.cli", *adapters} & set(loaded)
+    assert not {
+        "av",
+        "cv2",
+        "mediapipe",
+        "numpy",
+        "typer",
+        "rich",
+        "udpstream.cli",
+        *adapters,
+    } & set(loaded)
 
 
 @pytest.mark.parametrize(

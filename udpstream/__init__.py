@@ -13,7 +13,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from udpstream.core.ledger import Ledger, Loss, StreamReport
 from udpstream.errors import (
     AddressError,
     DatagramError,
@@ -23,13 +22,15 @@ from udpstream.errors import (
     SourceError,
     UdpStreamError,
 )
-from udpstream.frame import Frame, Stream
-from udpstream.protocol import Codec
-from udpstream.sinks import Sink
 
 if TYPE_CHECKING:
+    from udpstream.core.ledger import Ledger, Loss, StreamReport
+    from udpstream.core.stream import Stream
+    from udpstream.frame import Frame
+    from udpstream.protocol import Codec
     from udpstream.receiver import Receiver
     from udpstream.sender import Sender
+    from udpstream.sinks import Sink
 
 __version__ = "0.1.0"
 
@@ -52,11 +53,31 @@ __all__ = [
     "UdpStreamError",
 ]
 
-_ENGINES = {"Receiver": "udpstream.receiver", "Sender": "udpstream.sender"}
+_HOMES = {
+    "Codec": "udpstream.protocol",
+    "Frame": "udpstream.frame",
+    "Ledger": "udpstream.core.ledger",
+    "Loss": "udpstream.core.ledger",
+    "Receiver": "udpstream.receiver",
+    "Sender": "udpstream.sender",
+    "Sink": "udpstream.sinks",
+    "Stream": "udpstream.core.stream",
+    "StreamReport": "udpstream.core.ledger",
+}
 
 
 def __getattr__(name: str) -> object:
-    """Load an engine at its first use: OpenCV takes its time, and may be broken."""
-    if name not in _ENGINES:
+    """Load what has that name at its first use: numpy and OpenCV take their time.
+
+    So a command line that is called off at once has nothing to say, and one where OpenCV is
+    broken can say so.
+    """
+    if name not in _HOMES:
         raise AttributeError(f"module 'udpstream' has no attribute {name!r}")
-    return getattr(import_module(_ENGINES[name]), name)
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
