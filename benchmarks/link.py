@@ -25,7 +25,7 @@ from benchmarks.peer_udpstream import UdpStream
 from benchmarks.report import Table, Value, progress, publish
 
 VGA, FULL_HD = (640, 480), (1920, 1080)
-_BISECTIONS = 4  # of the link's rate: to 6 % of a factor of two
+_BISECTIONS = 5  # of the link's rate: to 3 % of a factor of two
 _ATTEMPTS = 2
 _LEAST_FPS = 30.0
 

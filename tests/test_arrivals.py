@@ -30,6 +30,11 @@ def test_nothing_is_expected_of_what_is_not_known() -> None:
         assert fed(on_time(frames)).window() is None
 
 
+def test_of_too_many_frames_a_second_none_is_expected() -> None:
+    assert fed(on_time(100, period_s=1 / 180)).window() is not None
+    assert fed(on_time(100, period_s=1 / 240)).window() is None
+
+
 @pytest.mark.parametrize(("fps", "awake_s"), [(1, 0.001), (30, 0.001), (120, 0.1 / 120)])
 def test_a_clock_is_expected_when_it_is_due_for_a_short_while(fps: int, awake_s: float) -> None:
     arrivals = fed(on_time(30, period_s=1 / fps))
@@ -63,6 +68,24 @@ def test_the_more_jitter_there_is_the_wider_it_is_up_to_a_share(
         hits += window[0] <= at_s <= window[1]
         arrivals.add(at_s)
     assert hits / 300 > 0.95
+
+
+def test_however_much_jitter_a_slow_stream_has_there_is_a_bound() -> None:
+    jitter_s = np.random.default_rng(4).normal(0, 1e-3, 100)
+    window = fed((np.array(on_time(100, period_s=1.0)) + jitter_s).tolist()).window()
+    assert window is not None
+    assert window[1] - window[0] == pytest.approx(0.004)
+
+
+def test_frames_that_are_lost_do_not_widen_it() -> None:
+    kept = np.random.default_rng(5).uniform(size=600) > 0.1
+    arrivals, widths_s = Arrivals(), []
+    for at_s, here in zip(on_time(600), kept, strict=True):
+        if here:
+            arrivals.add(at_s)
+            window = arrivals.window()
+            widths_s.append(window[1] - window[0] if window else 0.0)
+    assert widths_s[50:] == pytest.approx([0.001] * len(widths_s[50:]))
 
 
 def test_one_odd_frame_widens_it_for_a_while_only() -> None:
@@ -101,7 +124,14 @@ def test_frames_that_are_lost_do_not_put_it_out_of_step(lost: int) -> None:
     assert middle_s(fed(times_s[:31])) == pytest.approx(times_s[30] + PERIOD_S)
 
 
-def test_another_rate_is_followed() -> None:
-    times_s = on_time(30)
-    times_s += on_time(20, begun_s=times_s[-1] + 0.04, period_s=0.04)
-    assert middle_s(fed(times_s)) == pytest.approx(times_s[-1] + 0.04)
+@pytest.mark.parametrize(
+    ("before_fps", "fps"),
+    [(30, 25), (30, 24), (30, 45), (20, 30), (60, 120), (30, 60), (60, 30), (30, 15), (15, 25)],
+)
+def test_another_rate_is_followed_whatever_its_phase(before_fps: int, fps: int) -> None:
+    """Of rates in a small ratio, some frames are where the old rate had them, by chance."""
+    for phase in np.linspace(0.0, 1.0, 41):
+        times_s = on_time(60, period_s=1 / before_fps)
+        begun_s = times_s[-1] + 1 / before_fps + phase / fps
+        times_s += on_time(60, begun_s=begun_s, period_s=1 / fps)
+        assert middle_s(fed(times_s)) == pytest.approx(times_s[-1] + 1 / fps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -512,6 +514,39 @@ def test_a_sink_may_close_its_receiver() -> None:
     assert len(sink.frames) == 1
 
 
+def test_a_sink_may_close_its_receiver_again_when_a_stream_ends() -> None:
+    class Late(Gathering):
+        receiver: Receiver
+
+        def ended(self, stream: Stream, report: StreamReport) -> None:
+            super().ended(stream, report)
+            self.receiver.close()
+
+    sink = Late()
+    sink.receiver = Receiver("127.0.0.1", 0, sinks=iter([sink]))  # type: ignore[arg-type]
+    with Sender("127.0.0.1", sink.receiver.port, codec="raw") as sender:
+        sender.send(picture(0))
+        assert until(lambda: sink.frames)
+        sink.receiver.close()
+    assert sink.receiver.error is None
+    assert len(sink.reports) == 1
+
+
+def test_what_interrupts_a_reader_before_it_waits_closes_the_receiver(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    assert until(lambda: receiver._thread_pumps)
+    with monkeypatch.context() as patched:
+        patched.setattr(receiver._socket, "wake", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            receiver.read(timeout=5.0)
+    receiver.close()
+    assert not receiver._thread.is_alive()
+
+
 def test_what_interrupts_a_reader_may_close_the_receiver() -> None:
     closed: list[Receiver] = []
 
@@ -557,6 +592,96 @@ def test_frames_that_are_watched_for_are_the_same(
             assert np.array_equal(frame.image, picture(number))
     assert receiver.read(timeout=0.01) is None
     assert set(dry_runs) == {5_000}
+
+
+class Watched:
+    """A receiver whose clock, socket and rehearsals are made up, while it watches."""
+
+    def __init__(self, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 100.0
+        self.slept_until_s: list[float] = []
+        self.rehearsed_s: list[float] = []
+        self.looks_s: list[float] = []
+        self.came_s: list[float] = []  # when something is to come
+        self._receiver = receiver
+        clock = SimpleNamespace(monotonic=lambda: self.now_s, time=time.time)
+        monkeypatch.setattr("udpstream.receiver.time", clock)
+        monkeypatch.setattr(receiver._intake, "take_in", self._take_in)
+        monkeypatch.setattr(receiver, "_sleep_and_take_in", self._sleep)
+        monkeypatch.setattr(receiver, "_dry_run", self._rehearse)
+
+    def watch(self, from_s: float, to_s: float, until_s: float = math.inf) -> bool:
+        return self._receiver._watch_and_take_in(Expected(from_s, to_s, 5_000), until_s)
+
+    def _take_in(self) -> bool:
+        self.now_s += 2e-5
+        self.looks_s.append(self.now_s)
+        came = bool(self.came_s) and self.now_s >= self.came_s[0]
+        if came:
+            self.came_s.pop(0)
+            self._receiver._intake.fed_s = self.now_s
+        return came
+
+    def _sleep(self, until_s: float) -> bool:
+        self.slept_until_s.append(until_s)
+        self.now_s = until_s
+        return False
+
+    def _rehearse(self, payload_bytes: int) -> None:
+        self.rehearsed_s.append(self.now_s)
+        self.now_s += 1e-4
+
+
+@pytest.fixture
+def watched(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
+    receiver._intake.reader_waits = True  # so that the receive thread stays away
+    with receiver._pump_lock, monkeypatch.context() as patched:
+        receiver._intake.fed_s = 99.99
+        yield Watched(receiver, patched)
+
+
+def test_a_frame_is_watched_for_from_when_to_when_it_is_expected(watched: Watched) -> None:
+    assert not watched.watch(100.02, 100.022)
+    assert watched.slept_until_s == [pytest.approx(100.02 - 0.6e-3)]
+    assert watched.looks_s[0] == pytest.approx(100.02 - 0.6e-3, abs=1e-4)
+    assert watched.looks_s[-1] == pytest.approx(100.022, abs=2e-4)
+    assert not watched.watch(100.02, 100.022)  # it is over
+    assert not watched.watch(100.06, 100.062, until_s=100.05)  # a timer comes first
+    assert len(watched.slept_until_s) == 1
+    assert not watched.watch(100.06, 100.07, until_s=100.061)
+    assert watched.now_s == pytest.approx(100.061, abs=2e-4)
+
+
+def test_what_it_takes_is_rehearsed_at_once_and_again(watched: Watched) -> None:
+    watched.watch(100.02, 100.022)
+    apart_s = np.diff(watched.rehearsed_s)
+    assert watched.rehearsed_s[0] == pytest.approx(100.02 - 0.6e-3, abs=1e-4)
+    assert len(watched.rehearsed_s) == 7  # in 2.6 ms
+    assert apart_s.min() >= 0.4e-3 - 1e-9  # of which a rehearsal takes 0.1 here
+    assert apart_s.max() < 0.5e-3
+
+
+def test_nothing_is_rehearsed_in_the_midst_of_a_frame(watched: Watched) -> None:
+    watched.came_s = [100.0204 + 1e-4 * number for number in range(8)]
+    while watched.watch(100.02, 100.022):
+        pass
+    assert not watched.came_s
+    during = [s for s in watched.rehearsed_s if 100.0204 <= s < 100.0211 + 0.3e-3]
+    assert not during
+    assert max(watched.rehearsed_s) >= 100.0214
+
+
+def test_the_receive_thread_does_not_watch(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(receiver._intake.core, "expected", lambda: asked.append(True))
+    receiver._intake.reader_waits = True  # so that the receive thread stays away
+    with receiver._pump_lock:
+        for thread_pumps in (True, False):
+            receiver._thread_pumps = thread_pumps
+            receiver._wait_and_take_in(0.0)
+            assert len(asked) == (not thread_pumps)
 
 
 def test_timers_wait_for_a_readers_frame_but_not_for_ever(

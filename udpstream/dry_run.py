@@ -58,7 +58,7 @@ class DryRun:
         self._waiting.extend(
             datagrams[start : start + _A_READ] for start in range(0, len(datagrams), _A_READ)
         )
-        while self._waiting and self._intake.take_in():
+        while self._intake.take_in():  # until there is no more: the next one begins as this did
             pass
         self._packetizer.reuse(sent)
         return self._intake.pop()

@@ -126,7 +126,9 @@ class Receiver:
             pool=pool,
         )
         self._dry_run = DryRun(pool)
-        self._intake = Intake(self._socket, core, queue_frames=queue_frames, sinks=sinks, say=say)
+        self._intake = Intake(
+            self._socket, core, queue_frames=queue_frames, sinks=self._sinks, say=say
+        )
         self._pump_lock = threading.Lock()  # who reads the socket
         self._thread_pumps = False  # the receive thread does
         self._pumper: int | None = None  # which thread holds the pump lock
@@ -134,6 +136,7 @@ class Receiver:
         self._timer_s = math.inf  # when the core has something to do next
         self._busy_s = self._tick_s  # when they were fed first after a wait
         self._empty_s = self._tick_s  # when the socket was empty last
+        self._rehearsed_s = -math.inf  # when the latest dry run ended
         self._closing = threading.Event()
         self._done = False  # guarded by the intake's condition
         self._error: BaseException | None = None
@@ -187,8 +190,8 @@ class Receiver:
                 what is there.
 
         One thread is to call it. While it waits for a stream that keeps time, it is awake for a
-        short while about the moment when the next frame is due. An exception out of it, a
-        KeyboardInterrupt say, closes the receiver.
+        short while about the moment when the next frame is due. Where there are no sinks, what
+        comes out of it, a KeyboardInterrupt say, closes the receiver.
 
         Returns:
             A frame, or None if none came in time or the receiver was closed.
@@ -249,7 +252,7 @@ class Receiver:
         self._socket.wake()
         # A signal handler or a sink may call this in the midst of receiving: then the receive
         # thread cannot end before the caller has returned.
-        if self._pumper != threading.get_ident():
+        if threading.get_ident() not in {self._pumper, self._thread.ident}:
             self._thread.join()
 
     def __enter__(self) -> Self:
@@ -274,10 +277,10 @@ class Receiver:
         the receive thread steps aside while a reader waits, and takes over again when the
         reader has been away for `_HAND_BACK_S`.
         """
-        self._intake.reader_waits = True
-        if self._thread_pumps:
-            self._socket.wake()
         try:
+            self._intake.reader_waits = True
+            if self._thread_pumps:
+                self._socket.wake()
             left_s = 0.0
             while left_s >= 0 and not (self._intake.queue or self._done or self._closing.is_set()):
                 left_s = until_s - time.monotonic()
@@ -378,13 +381,13 @@ class Receiver:
         if awake_s > now_s and (self._sleep_and_take_in(awake_s) or time.monotonic() < awake_s):
             return True  # something came, or it was woken
         to_s = min(expected.to_at, until_s)
-        rehearse_s = now_s
         while (now_s := time.monotonic()) < to_s and not self._closing.is_set():
             if self._intake.take_in():
                 return True
-            if now_s >= rehearse_s:
+            # Not in the midst of a frame: what has just been fed has left all as warm.
+            if now_s >= max(self._rehearsed_s, self._intake.fed_s) + _FORGETS_S:
                 self._dry_run(expected.payload_bytes)
-                rehearse_s = time.monotonic() + _FORGETS_S
+                self._rehearsed_s = time.monotonic()
         return False
 
     def _look_at_the_clock(self, now_s: float) -> None:
