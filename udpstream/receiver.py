@@ -15,11 +15,7 @@ from udpstream.core.ledger import StreamReport
 from udpstream.core.pool import BufferPool
 from udpstream.core.probing import version_numbers
 from udpstream.core.reassembly import LATENCY_BUDGET_S
-from udpstream.core.receiving import (
-    Expected,
-    ReceiverCore,
-    Wire,
-)
+from udpstream.core.receiving import Expected, ReceiverCore, Wire
 from udpstream.dry_run import DryRun
 from udpstream.errors import DatagramError, FrameError
 from udpstream.frame import Frame, Stream
