@@ -35,12 +35,11 @@ class DryRun:
         core = ReceiverCore(
             wall_offset_s=0.0, receive_buffer_bytes=STOCK_RECEIVE_BUFFER_BYTES, pool=pool
         )
-        self._reader = BatchReader(self._receive)
         self._intake = Intake(self, core, queue_frames=1, sinks=(), say=_ignore)
         self._intake.reader_waits = True
         self._waiting: deque[NDArray[np.uint8]] = deque()
         self._frames = 0
-        self.read = self._reader.read
+        self.read = BatchReader(self._receive).read
 
     def __call__(self, payload_bytes: int) -> Frame | None:
         """Take a frame of about that size.

@@ -130,7 +130,7 @@ class Receiver:
         self._pumper: int | None = None  # which thread holds the pump lock
         self._tick_s = self._report_s = time.monotonic()
         self._timer_s = math.inf  # when the core has something to do next
-        self._busy_s = self._tick_s  # when they were fed first after a wait
+        self._busy_s = self._tick_s  # when datagrams were fed first after a wait
         self._empty_s = self._tick_s  # when the socket was empty last
         self._rehearsed_s = -math.inf  # when the latest dry run ended
         self._closing = threading.Event()

@@ -369,9 +369,9 @@ def _demo(
         ),
     ] = "dancer",
     seconds: Annotated[float, typer.Option(min=1.0, metavar="S", help="How long to stream.")] = 8.0,
-    record: Annotated[Path, typer.Option(metavar="DIR", help="Record to a folder in here.")] = Path(
-        "recordings"
-    ),
+    record: Annotated[
+        Path, typer.Option(metavar="DIR", help="Record to a folder in here.")
+    ] = _RECORDINGS,
     display: Annotated[
         _Display, typer.Option(help="A window: auto where there is a screen.")
     ] = _Display.auto,
